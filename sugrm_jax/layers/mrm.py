@@ -1,0 +1,53 @@
+"""Modality recalibration module (paper, section 3.2.1)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from sugrm_jax.layers.linear import uniform_dense
+from sugrm_jax.types import MODALITIES, Array
+
+
+def mean_over_steps(x: Array, length: Array | None) -> Array:
+    """Mean over time of `[B, L, D]`: over all steps, or the first `length` `[B]`.
+
+    An utterance of length 0 gets 0.
+    """
+    if length is None:
+        return x.mean(axis=1)
+    real = jnp.arange(x.shape[1]) < length[:, None]
+    return (x * real[..., None]).sum(1) / jnp.maximum(length, 1)[:, None]
+
+
+class ModalityRecalibration(nn.Module):
+    """Rescales each modality's features by what all modalities say together.
+
+    `Z = relu(W_z [S_t; S_a; S_v] + b_z)`, `E_s = W_s Z + b_s`,
+    `F̃_s = 2 sigmoid(E_s) ⊙ F_s`, with `S_s` the mean of `F_s` over time and `Z`
+    of width `(D_t + D_a + D_v) // 4`.
+    """
+
+    @nn.compact
+    def __call__(
+        self, features: dict[str, Array], lengths: dict[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """`[B, L_s, D_s]` by modality → the same shapes.
+
+        Args:
+          features: by modality.
+          lengths: real steps `[B]` by modality; None where padding takes part.
+        """
+        lengths = lengths or dict.fromkeys(MODALITIES)
+        squeezed = jnp.concatenate(
+            [mean_over_steps(features[s], lengths[s]) for s in MODALITIES], axis=-1
+        )
+        joint = squeezed.shape[-1]
+        z = nn.relu(uniform_dense(joint // 4, joint, name='joint')(squeezed))
+        recalibrated = {}
+        for s in MODALITIES:
+            width = features[s].shape[-1]
+            excite = uniform_dense(width, joint // 4, name=f'excite_{s}')
+            recalibrated[s] = 2 * jax.nn.sigmoid(excite(z))[:, None] * features[s]
+        return recalibrated

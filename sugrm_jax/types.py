@@ -1,0 +1,114 @@
+"""Shapes and names shared by every floor of the house.
+
+Dimension letters: `B` batch, `N` samples of a split, `L_s` length of modality s,
+`D_s` its feature width, `C` width of the common semantic space.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import flax.struct
+import numpy as np
+
+# The order of the fusion input [t; a; v] (paper, section 3.2.1).
+MODALITIES = ('t', 'a', 'v')
+# What a model predicts: the multimodal sentiment, then each modality's own.
+TASKS = ('m', *MODALITIES)
+
+Array = Any  # a numpy or jax array
+PyTree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """One split of a data set, on the host.
+
+    Attributes:
+      ids: `N` utterance names, `video$_$clip`.
+      raw_text: `N` transcripts.
+      tokens: int32 `[N, 3, L_t]`: token ids, mask, segment ids.
+      audio: float32 `[N, L_a, D_a]`, zero after its length.
+      audio_length: int32 `[N]`; 0 where the utterance has no audio at all.
+      vision: float32 `[N, L_v, D_v]`, zero after its length.
+      vision_length: int32 `[N]`; 0 where the utterance has no vision at all.
+      label: float32 `[N]`, the annotated multimodal sentiment `y_m`.
+      unimodal: annotated (CH-SIMS) or planted (simulator) unimodal sentiment,
+        float32 `[N]` each, by modality; empty when the data has none.
+      text: float32 `[N, L_t, D_t]`, fixed text features, or None.
+    """
+
+    ids: list[str]
+    raw_text: list[str]
+    tokens: np.ndarray
+    audio: np.ndarray
+    audio_length: np.ndarray
+    vision: np.ndarray
+    vision_length: np.ndarray
+    label: np.ndarray
+    unimodal: dict[str, np.ndarray]
+    text: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Three splits and what is known of the file they came from.
+
+    Attributes:
+      path: where it was read from, for messages and results.
+      sha256: fingerprint of the file (or of the simulated arrays).
+      label_range: labels lie in `[-label_range, label_range]`.
+      notes: one sentence for every repair or oddity met while reading.
+    """
+
+    train: Split
+    valid: Split
+    test: Split
+    path: str
+    sha256: str
+    label_range: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        return {'train': self.train, 'valid': self.valid, 'test': self.test}
+
+
+class Batch(flax.struct.PyTreeNode):
+    """What one step sees.
+
+    Attributes:
+      tokens: int32 `[B, 3, L_t]`: ids, mask, segment ids.
+      audio, vision: float32 `[B, L_s, D_s]`.
+      audio_length, vision_length: int32 `[B]`.
+      label: float32 `[B]`.
+      index: int32 `[B]`, position in the split; the split's size for padding.
+      weight: float32 `[B]`, 1 for samples, 0 for rows that only fill the batch.
+    """
+
+    tokens: Array
+    audio: Array
+    audio_length: Array
+    vision: Array
+    vision_length: Array
+    label: Array
+    index: Array
+    weight: Array
+
+
+class Outputs(flax.struct.PyTreeNode):
+    """What a model returns.
+
+    Attributes:
+      prediction: by task, `[B]`.
+      feature: by task, `F*` in the common semantic space, `[B, C]`.
+      present: by modality, bool `[B]`: false where a sample lacks the modality.
+    """
+
+    prediction: dict[str, Array]
+    feature: dict[str, Array]
+    present: dict[str, Array]

@@ -1,0 +1,89 @@
+"""The whole model after BERT, losses and every gradient, against recorded figures."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from sugrm_jax.layers.phased import DropoutRates, PhasedConfig
+from sugrm_jax.layers.sampling import Sampling
+from sugrm_jax.models.sugrm import Sugrm, SugrmConfig
+from sugrm_jax.objectives.sugrm import SugrmObjectiveConfig, sugrm
+from sugrm_jax.types import TASKS, Batch
+
+from tests import recordings
+from tests.parity.test_phased import assert_close
+
+RELEASED = SugrmConfig(
+    name='sugrm',
+    encoder=PhasedConfig(
+        width=32,
+        heads=8,
+        layers=4,
+        input_attention=Sampling(5, 17, ()),
+        cross_attention=Sampling(1, 9, ('stride',)),
+        self_attention=Sampling(1, 7, ('stride',)),
+        dropout=DropoutRates(),
+        skip_zero_steps=True,
+    ),
+    common_width=32,
+    heads='released',
+    output_dropout=0.0,
+    padding='released',
+)
+OBJECTIVE = SugrmObjectiveConfig(loss='l1', label_bound=3.0, zero_is_positive=True)
+TASK_NAMES = {'m': 'multimodal', 't': 'text', 'a': 'audio', 'v': 'vision'}
+
+
+def model_params(params):
+    return {
+        'mrm': recordings.mrm(params, 'se_model.'),
+        'encoder': recordings.phased(params, 'spe.'),
+        **recordings.heads(params),
+    }
+
+
+def outputs_and_gradients(recording):
+    params = model_params(recordings.group(recording, 'param/'))
+    model = Sugrm(RELEASED, None, {'t': 24, 'a': 5, 'v': 20})
+    objective = sugrm(OBJECTIVE, 32)
+    labels = {t: recording[f'label/{n}'] for t, n in TASK_NAMES.items()}
+    memory = objective.start(labels['m'])
+    memory = memory.replace(labels={s: jnp.array(labels[s]) for s in 'tav'})
+    batch = Batch(*[None] * 5, labels['m'], np.arange(4), np.ones(4, np.float32))
+
+    def loss(params):
+        features = recordings.inputs(recording)
+        outputs = model.apply({'params': params}, features, None, True, method='fuse')
+        terms = objective.loss(outputs, batch, memory)
+        means = {t: term.mean() for t, term in terms.items()}
+        return sum(means.values()), (outputs, means)
+
+    gradients, (outputs, means) = jax.jit(jax.grad(loss, has_aux=True))(params)
+    return outputs, means, gradients
+
+
+def test_sugrm():
+    recording = recordings.load('sugrm')
+    outputs, means, gradients = outputs_and_gradients(recording)
+    for task in TASKS:
+        prediction = recording[f'out/{task.upper()}'][:, 0]
+        assert_close(outputs.prediction[task], prediction)
+        feature = recording[f'out/Feature_{"f" if task == "m" else task}']
+        assert_close(outputs.feature[task], feature)
+        name = 'fusion' if task == 'm' else TASK_NAMES[task]
+        assert_close(means[task], recording[f'loss/{name}'])
+    assert_close(sum(means.values()), recording['loss/total'])
+
+    # Parameters the original holds but never uses have no recorded gradient.
+    recorded = dict.fromkeys(recordings.group(recording, 'param/'), 0)
+    shapes = recordings.group(recording, 'param/')
+    recorded = {k: recording.get(f'grad/{k}', np.zeros_like(v)) for k, v in shapes.items()}
+    recorded = traverse_util.flatten_dict(model_params(recorded), sep='/')
+    ours = traverse_util.flatten_dict(gradients, sep='/')
+    assert ours.keys() == recorded.keys()
+    # Judged against the largest gradient over all parameters: single tensors of
+    # the recording carry up to 8e-5 of float32 rounding.
+    largest = max(np.abs(g).max() for g in recorded.values())
+    for name, gradient in ours.items():
+        error = np.abs(gradient - recorded[name]).max()
+        assert error <= 1e-5 * largest, name

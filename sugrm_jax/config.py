@@ -13,6 +13,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from ml_collections import ConfigDict
+
 from sugrm_jax.errors import UserError
 
 T = TypeVar('T')
@@ -57,6 +59,13 @@ def unknown_field(name: str, known: list[str]) -> UserError:
     return UserError(f'Unknown config field {name}.{hint}')
 
 
+def unknown_name(field: str, value: str, known: typing.Iterable[str]) -> UserError:
+    """The error for a field that names something which does not exist."""
+    return UserError(
+        f'{field} must be one of {", ".join(sorted(known))}, not {value!r}.'
+    )
+
+
 def choice(value: str, allowed: typing.Iterable[str], name: str) -> str:
     """`value`, when it is one of the allowed names.
 
@@ -66,6 +75,11 @@ def choice(value: str, allowed: typing.Iterable[str], name: str) -> str:
     if value not in allowed:
         raise ValueError(f'{name} must be one of {sorted(allowed)}, not {value!r}')
     return value
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A `ConfigDict` (or dict) as a dict of plain values."""
+    return ConfigDict(config).to_dict()
 
 
 def flat(settings: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -88,6 +88,8 @@ class Batch(flax.struct.PyTreeNode):
       label: float32 `[B]`.
       index: int32 `[B]`, position in the split; the split's size for padding.
       weight: float32 `[B]`, 1 for samples, 0 for rows that only fill the batch.
+      packing: how the utterances' tokens are packed into rows for BERT, or None:
+        one utterance a row (`layers.packing.Packing`).
     """
 
     tokens: Array
@@ -98,6 +100,7 @@ class Batch(flax.struct.PyTreeNode):
     label: Array
     index: Array
     weight: Array
+    packing: PyTree | None = None
 
 
 class Outputs(flax.struct.PyTreeNode):

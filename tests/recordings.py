@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+import jax
 import numpy as np
 
 FIXTURES = pathlib.Path(
@@ -45,48 +46,99 @@ def mrm(params: dict, prefix: str = '') -> dict:
 _MRM_NAMES = {'t': 'l', 'a': 'a', 'v': 'v'}
 
 
-def _block(params: dict, attention: str, feed_forward: str, own_key_norm: bool) -> dict:
+def _projections(params: dict, attention: str) -> dict:
+    """query, key and value of an original `in_proj`."""
     weight = params[f'{attention}.attn.in_proj_weight']
     bias = params[f'{attention}.attn.in_proj_bias']
     width = weight.shape[1]
     rest = weight[width:]
     if rest.shape[0] != 2 * width:
         rest = rest.reshape(-1, 2 * width).T
-    key, value = np.split(rest, 2)
-    kernels = {'query': weight[:width], 'key': key, 'value': value}
-    biases = dict(zip(kernels, np.split(bias, 3), strict=True))
-    block = {n: {'kernel': k.T, 'bias': biases[n]} for n, k in kernels.items()}
-    block['output'] = dense(params, f'{attention}.attn.out_proj')
-    block['query_norm'] = norm(params, f'{attention}.layer_norm')
-    if own_key_norm:
-        block['key_norm'] = norm(params, f'{attention}.layer_norm_kv')
-    block['feed_forward'] = {
-        'norm': norm(params, f'{feed_forward}.layer_norm'),
-        'expand': dense(params, f'{feed_forward}.fc1'),
-        'contract': dense(params, f'{feed_forward}.fc2'),
+    kernels = (weight[:width], *np.split(rest, 2))
+    return {
+        name: {'kernel': kernel.T, 'bias': b}
+        for name, kernel, b in zip(
+            ('query', 'key', 'value'), kernels, np.split(bias, 3), strict=True
+        )
     }
-    return block
+
+
+def _block(params: dict, attention: str, feed_forward: str) -> dict:
+    return {
+        'output': dense(params, f'{attention}.attn.out_proj'),
+        'feed_forward': {
+            'norm': norm(params, f'{feed_forward}.layer_norm'),
+            'expand': dense(params, f'{feed_forward}.fc1'),
+            'contract': dense(params, f'{feed_forward}.fc2'),
+        },
+    }
+
+
+def _stack(trees: list[dict]) -> dict:
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 def phased(params: dict, prefix: str = '') -> dict:
     """Our SPT parameters; the original's start vectors stand in the order a, t, v."""
-    ours = {
+    names = {
+        'hidden': {
+            s: (f'{prefix}hiddenlayer.mha_{s}', f'{prefix}hiddenlayer.ffn_{s}')
+            for s in 'tav'
+        },
+        'cross': {
+            p: (f'{prefix}crosslayer.mha_{p}', f'{prefix}crosslayer.ffn_{p}')
+            for p in ('at', 'tv', 'va')
+        },
+        'self': {
+            s: (f'{prefix}selflayer.mha_{s}', f'{prefix}selflayer.ffn_{s}')
+            for s in 'tav'
+        },
+    }
+    inputs = {s: _projections(params, mha) for s, (mha, _) in names['hidden'].items()}
+    queries = _stack([p['query'] for p in inputs.values()])
+    queries['bias'] = queries['bias'][:, None, None]
+    keys = {
+        f'keys_{s}': {
+            'norm': norm(params, f'{names["hidden"][s][0]}.layer_norm_kv'),
+            'key': p['key'],
+            'value': p['value'],
+        }
+        for s, p in inputs.items()
+    }
+    hidden_norms = [
+        norm(params, f'{m}.layer_norm') for m, _ in names['hidden'].values()
+    ]
+    layer = {
+        'input_queries': queries | {'norm': _stack(hidden_norms)},
+        'input': _stack([_block(params, *n) for n in names['hidden'].values()]),
+        'cross': _stack(
+            [
+                {
+                    **_projections(params, mha),
+                    'query_norm': norm(params, f'{mha}.layer_norm'),
+                    'key_norm': norm(params, f'{mha}.layer_norm_kv'),
+                    'block': _block(params, mha, ffn),
+                }
+                for mha, ffn in names['cross'].values()
+            ]
+        ),
+        'self': _stack(
+            [
+                {
+                    **_projections(params, mha),
+                    'norm': norm(params, f'{mha}.layer_norm'),
+                    'block': _block(params, mha, ffn),
+                }
+                for mha, ffn in names['self'].values()
+            ]
+        ),
+    }
+    return {
         'start': params[f'{prefix}init_hiddens'][[1, 0, 2]],
         'norm': norm(params, f'{prefix}layer_norm'),
+        'layer': layer,
+        **keys,
     }
-    for kind, layer, names, own in (
-        ('input', 'hiddenlayer', ('t', 'a', 'v'), True),
-        ('cross', 'crosslayer', ('at', 'tv', 'va'), True),
-        ('self', 'selflayer', ('t', 'a', 'v'), False),
-    ):
-        for name in names:
-            ours[f'{kind}_attention_{name}'] = _block(
-                params,
-                f'{prefix}{layer}.mha_{name}',
-                f'{prefix}{layer}.ffn_{name}',
-                own,
-            )
-    return ours
 
 
 def heads(params: dict) -> dict:

@@ -16,18 +16,9 @@ def symmetric_uniform(limit: float):
     return init
 
 
-def xavier_dense(
-    features: int, fan_in: int, fan_out: int | None = None, name: str | None = None
-) -> nn.Dense:
-    """A linear layer with Xavier-uniform weights and zero biases.
-
-    Args:
-      features: output width.
-      fan_in, fan_out: of the matrix this layer is part of, where it is drawn as
-        a slice of a larger one (query, key and value together).
-      name: of its parameters.
-    """
-    limit = (6 / (fan_in + (fan_out or features))) ** 0.5
+def xavier_dense(features: int, fan_in: int, name: str | None = None) -> nn.Dense:
+    """A linear layer with Xavier-uniform weights and zero biases."""
+    limit = (6 / (fan_in + features)) ** 0.5
     return nn.Dense(features, kernel_init=symmetric_uniform(limit), name=name)
 
 
@@ -42,6 +33,8 @@ def xavier_rows(key, shape, dtype=jnp.float32):
     return symmetric_uniform((6 / sum(shape)) ** 0.5)(key, shape, dtype)
 
 
-def layer_norm(name: str | None = None) -> nn.LayerNorm:
+class Norm(nn.LayerNorm):
     """LayerNorm as in the original: eps 1e-5, exact variance."""
-    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name=name)
+
+    epsilon: float = 1e-5
+    use_fast_variance: bool = False

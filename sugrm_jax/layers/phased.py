@@ -6,28 +6,40 @@ read their own modality's input), cross attention (they read another modality's
 hidden states) and self attention. Every query reads a few sampled keys only
 (`sampling`).
 
-Two exact rewritings keep it fast: LayerNorm and the key and value projections
-act on single time steps, so they run before sampling; and the input and the
-weights are the same in all layers, so the input's keys and values are computed
-once.
+The modalities are stacked on the first axis, `S`, in the order t, a, v, and padded to
+the longest, so that each attention is one program for all of them (`nn.vmap`); rows
+past a modality's own hidden states are never read. Two exact rewritings keep it
+fast: LayerNorm and the key and value projections act on single time steps, so they
+run before sampling; and the input and the weights are the same in all layers, so the
+input's keys and values are computed once.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from sugrm_jax.layers.attention import sampled_attention
-from sugrm_jax.layers.linear import layer_norm, xavier_dense, xavier_rows
+from sugrm_jax.layers.linear import (
+    Norm,
+    symmetric_uniform,
+    xavier_dense,
+    xavier_rows,
+)
 from sugrm_jax.layers.positions import add_positions
 from sugrm_jax.layers.sampling import Sampling, hidden_count, sampled_positions
 from sugrm_jax.types import MODALITIES, Array
 
-# Factorised co-attention: one block a pair, (queries, keys) as named; in the
+# Factorised co-attention: one block a pair. The first queries the second, and in the
 # reverse direction the same block lets the second query the first.
 PAIRS = (('a', 't'), ('t', 'v'), ('v', 'a'))
+FIRST, SECOND = (
+    np.array([MODALITIES.index(pair[end]) for pair in PAIRS]) for end in (0, 1)
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,93 +80,211 @@ class PhasedConfig:
 class FeedForward(nn.Module):
     """Pre-norm residual feed-forward, `E → 4E → E` with ReLU."""
 
-    width: int
-    dropout: DropoutRates
+    config: PhasedConfig
+    deterministic: bool
 
     @nn.compact
-    def __call__(self, x: Array, deterministic: bool) -> Array:
-        h = layer_norm(name='norm')(x)
-        h = nn.relu(xavier_dense(4 * self.width, self.width, name='expand')(h))
-        h = nn.Dropout(self.dropout.relu, deterministic=deterministic)(h)
-        h = xavier_dense(self.width, 4 * self.width, name='contract')(h)
-        return x + nn.Dropout(self.dropout.residual, deterministic=deterministic)(h)
+    def __call__(self, x: Array) -> Array:
+        width, rates = self.config.width, self.config.dropout
+        h = Norm(name='norm')(x)
+        h = nn.relu(xavier_dense(4 * width, width, name='expand')(h))
+        h = nn.Dropout(rates.relu, deterministic=self.deterministic)(h)
+        h = xavier_dense(width, 4 * width, name='contract')(h)
+        return x + nn.Dropout(rates.residual, deterministic=self.deterministic)(h)
 
 
-class SampledBlock(nn.Module):
-    """Attention over sampled keys and a feed-forward, both pre-norm and residual.
+class Block(nn.Module):
+    """What follows the projections: attention, its residual, and a feed-forward."""
 
-    Attributes:
-      width: `E`.
-      heads: `H`.
-      key_width: `D`, of what the keys are made from.
-      own_key_norm: whether keys have a LayerNorm of their own, or share the
-        query's (self attention).
-      dropout: rates.
-    """
-
-    width: int
-    heads: int
-    key_width: int
-    own_key_norm: bool
-    dropout: DropoutRates
+    config: PhasedConfig
+    deterministic: bool
 
     def setup(self):
-        # The original draws query, key and value as one [E + 2D, E] matrix.
-        fan_out = self.width + 2 * self.key_width
-        self.query = xavier_dense(self.width, self.width, fan_out)
-        self.key = xavier_dense(self.width, self.width, fan_out)
-        self.value = xavier_dense(self.width, self.width, fan_out)
-        self.output = xavier_dense(self.width, self.width)
-        self.query_norm = layer_norm()
-        self.key_norm = layer_norm() if self.own_key_norm else self.query_norm
-        self.feed_forward = FeedForward(self.width, self.dropout)
-        self.drop_attention = nn.Dropout(self.dropout.attention)
-        self.drop_residual = nn.Dropout(self.dropout.residual)
-
-    def keys_values(self, x: Array, reverse: bool = False) -> tuple[Array, Array]:
-        """`[B, K, D]` → keys and values `[B, K, H, E / H]`.
-
-        In reverse the query and key projections swap roles.
-        """
-        x = self.key_norm(x)
-        key = self.query if reverse else self.key
-        return self._split(key(x)), self._split(self.value(x))
+        c = self.config
+        self.output = xavier_dense(c.width, c.width)
+        self.feed_forward = FeedForward(c, self.deterministic)
+        self.drop_weights = nn.Dropout(
+            c.dropout.attention, deterministic=self.deterministic
+        )
+        self.drop_residual = nn.Dropout(
+            c.dropout.residual, deterministic=self.deterministic
+        )
 
     def __call__(
-        self,
-        h: Array,
-        keys_values: tuple[Array, Array],
-        table: Array,
-        seen: Array | None,
-        deterministic: bool,
-        reverse: bool = False,
+        self, h: Array, q: Array, k: Array, v: Array, table: Array, seen: Array | None
     ) -> Array:
         """Hidden states `[B, Q, E]` → the same shape.
 
         Args:
           h: the querying hidden states.
-          keys_values: of what they read.
+          q: their queries `[B, Q, E]`.
+          k, v: keys and values `[B, K, E]`.
           table: sampled positions, `[Q, W]` or `[B, Q, W]`.
           seen: float `[B]`, 0 where the modality that is read is absent from the
             utterance and must contribute nothing; None where all are present.
-          deterministic: no dropout.
-          reverse: the query and key projections swap roles.
         """
-        query = self.key if reverse else self.query
-        attended = sampled_attention(
-            self._split(query(self.query_norm(h))),
-            *keys_values,
-            table,
-            lambda weights: self.drop_attention(weights, deterministic=deterministic),
-        )
+        heads = self.config.heads
+        q, k, v = (x.reshape(*x.shape[:2], heads, -1) for x in (q, k, v))
+        attended = sampled_attention(q, k, v, table, self.drop_weights)
         attended = self.output(attended.reshape(h.shape))
         if seen is not None:
             attended = attended * seen[:, None, None]
-        h = h + self.drop_residual(attended, deterministic=deterministic)
-        return self.feed_forward(h, deterministic)
+        return self.feed_forward(h + self.drop_residual(attended))
 
-    def _split(self, x: Array) -> Array:
-        return x.reshape(*x.shape[:2], self.heads, self.width // self.heads)
+
+def _drawn_with(width: int, key_width: int):
+    """Initial values of a query, key or value projection.
+
+    The original draws the three as one [E + 2D, E] matrix.
+    """
+    return symmetric_uniform((6 / (2 * width + 2 * key_width)) ** 0.5)
+
+
+def _projection(config: PhasedConfig, key_width: int, name: str) -> nn.Dense:
+    init = _drawn_with(config.width, key_width)
+    return nn.Dense(config.width, kernel_init=init, name=name)
+
+
+def _stacked(module):
+    """The module for several modalities or pairs at once, each with its own weights."""
+    return nn.vmap(
+        module,
+        variable_axes={'params': 0},
+        split_rngs={'params': True, 'dropout': True},
+    )
+
+
+class InputKeys(nn.Module):
+    """Keys and values of one modality's input steps."""
+
+    config: PhasedConfig
+
+    @nn.compact
+    def __call__(self, x: Array) -> tuple[Array, Array]:
+        """`[B, L, D]` → two `[B, L, E]`."""
+        width = x.shape[-1]
+        x = Norm(name='norm')(x)
+        return tuple(_projection(self.config, width, n)(x) for n in ('key', 'value'))
+
+
+class InputQueries(nn.Module):
+    """Queries that hidden states put to the input of their own modality.
+
+    Attributes:
+      config: sizes.
+      widths: `D_s` in the order t, a, v, on which the initial values depend.
+    """
+
+    config: PhasedConfig
+    widths: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, h: Array) -> Array:
+        """`[S, B, Q, E]` → the same shape."""
+        width = self.config.width
+        kernels = [_drawn_with(width, d) for d in self.widths]
+
+        def init(key, shape, dtype=jnp.float32):
+            keys = jax.random.split(key, len(kernels))
+            draws = (
+                draw(k, shape[1:], dtype) for draw, k in zip(kernels, keys, strict=True)
+            )
+            return jnp.stack(list(draws))
+
+        kernel = self.param('kernel', init, (len(kernels), width, width))
+        bias = self.param('bias', nn.initializers.zeros, (len(kernels), 1, 1, width))
+        h = _stacked(Norm)(name='norm')(h)
+        return jnp.einsum('sbqe,sef->sbqf', h, kernel) + bias
+
+
+class CrossAttention(nn.Module):
+    """Two modalities read each other's hidden states.
+
+    In the reverse direction the query and key projections swap roles; LayerNorms,
+    output and feed-forward stay.
+    """
+
+    config: PhasedConfig
+    deterministic: bool
+
+    @nn.compact
+    def __call__(self, first, second, tables, seen) -> tuple[Array, Array]:
+        """Both `[B, Q, E]`; what the first read and what the second read.
+
+        Args:
+          first, second: hidden states.
+          tables: of the first's queries and of the second's.
+          seen: whether the second is present, for the first, and the other way round.
+        """
+        query, key, value = (
+            _projection(self.config, self.config.width, name)
+            for name in ('query', 'key', 'value')
+        )
+        query_norm, key_norm = Norm(name='query_norm'), Norm(name='key_norm')
+        block = Block(self.config, self.deterministic, name='block')
+
+        def read(reader, read, query, key, table, seen):
+            x = key_norm(read)
+            return block(
+                reader, query(query_norm(reader)), key(x), value(x), table, seen
+            )
+
+        return (
+            read(first, second, query, key, tables[0], seen[0]),
+            read(second, first, key, query, tables[1], seen[1]),
+        )
+
+
+class SelfAttention(nn.Module):
+    """Hidden states read those of their own modality; one LayerNorm serves both."""
+
+    config: PhasedConfig
+    deterministic: bool
+
+    @nn.compact
+    def __call__(self, h, table) -> Array:
+        """`[B, Q, E]` → the same shape."""
+        x = Norm(name='norm')(h)
+        qkv = (
+            _projection(self.config, self.config.width, name)(x)
+            for name in ('query', 'key', 'value')
+        )
+        return Block(self.config, self.deterministic, name='block')(
+            h, *qkv, table, None
+        )
+
+
+class Layer(nn.Module):
+    """Input, cross and self attention, once."""
+
+    config: PhasedConfig
+    deterministic: bool
+    widths: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, h: Array, tables: dict, input_kv: tuple, seen: Array | None):
+        """Hidden states `[S, B, Q, E]` → the same, in the form `nn.scan` asks for.
+
+        Args:
+          h: hidden states.
+          tables: sampled positions: `input`, `self` `[S, (B,) Q, W]`; `cross`, of both
+            directions of the pairs.
+          input_kv: keys and values of the inputs, `[S, B, L, E]` each.
+          seen: float `[S, B]`, 0 where a modality is absent; None where padding takes
+            part.
+        """
+        parts = (self.config, self.deterministic)
+        q = InputQueries(self.config, self.widths, name='input_queries')(h)
+        h = _stacked(Block)(*parts, name='input')(
+            h, q, *input_kv, tables['input'], seen
+        )
+        pair_seen = (None, None) if seen is None else (seen[SECOND], seen[FIRST])
+        first, second = _stacked(CrossAttention)(*parts, name='cross')(
+            h[FIRST], h[SECOND], tables['cross'], pair_seen
+        )
+        # What both directions bring to a modality is added: residuals count twice.
+        h = first[np.argsort(FIRST)] + second[np.argsort(SECOND)]
+        return _stacked(SelfAttention)(*parts, name='self')(h, tables['self']), None
 
 
 class PhasedTransformer(nn.Module):
@@ -162,32 +292,11 @@ class PhasedTransformer(nn.Module):
 
     Attributes:
       config: sizes and settings.
-      widths: `D_s` by modality.
     """
 
     config: PhasedConfig
-    widths: dict[str, int]
 
-    def setup(self):
-        c = self.config
-        self.start = self.param('start', xavier_rows, (len(MODALITIES), c.width))
-        self.drop_embedding = nn.Dropout(c.dropout.embedding)
-        self.norm = layer_norm()
-
-        def blocks(names, key_widths, own_key_norm):
-            return {
-                name: SampledBlock(c.width, c.heads, d, own_key_norm, c.dropout)
-                for name, d in zip(names, key_widths, strict=True)
-            }
-
-        hidden = [c.width] * len(MODALITIES)
-        inputs = [self.widths[s] for s in MODALITIES]
-        self.input_attention = blocks(MODALITIES, inputs, own_key_norm=True)
-        self.cross_attention = blocks(
-            [q + k for q, k in PAIRS], hidden, own_key_norm=True
-        )
-        self.self_attention = blocks(MODALITIES, hidden, own_key_norm=False)
-
+    @nn.compact
     def __call__(
         self,
         features: dict[str, Array],
@@ -207,144 +316,107 @@ class PhasedTransformer(nn.Module):
         Returns:
           The last (real) hidden state, `[B, E]` by modality.
         """
-        hidden = self.hidden_states(features, lengths, deterministic)
-        seen = _presence(lengths)
-        encoded = {}
-        for s in MODALITIES:
-            stride = self.config.input_attention.stride
-            last = self.norm(_last_real(hidden[s], lengths and lengths[s], stride))
-            encoded[s] = last if seen[s] is None else last * seen[s][:, None]
-        return encoded
-
-    def hidden_states(
-        self,
-        features: dict[str, Array],
-        lengths: dict[str, Array] | None,
-        deterministic: bool,
-    ) -> dict[str, Array]:
-        """All hidden states `[B, Q, E]`, before the final LayerNorm; as above."""
         c = self.config
-        batch = features['t'].shape[0]
-        inputs = {s: self._embed(features[s], deterministic) for s in MODALITIES}
-        stride = c.input_attention.stride
-        queries = {s: hidden_count(x.shape[1], stride) for s, x in inputs.items()}
-        hidden = {}
-        for i, s in enumerate(MODALITIES):
-            start = jnp.broadcast_to(self.start[i], (batch, queries[s], c.width))
-            hidden[s] = self._embed(start, deterministic)
-        input_kv = {
-            s: self.input_attention[s].keys_values(inputs[s]) for s in MODALITIES
-        }
-        tables = self._tables(inputs, queries, lengths, deterministic)
-        seen = _presence(lengths)
-
-        def layer(module, hidden, tables):
-            return module._layer(hidden, input_kv, tables, seen, deterministic), None
-
-        scan = nn.scan(
-            layer,
+        steps = {s: features[s].shape[1] for s in MODALITIES}
+        queries = {s: hidden_count(steps[s], c.input_attention.stride) for s in steps}
+        h = self._start_states(features['t'].shape[0], queries, deterministic)
+        input_kv = [
+            InputKeys(c, name=f'keys_{s}')(self._embed(features[s], deterministic))
+            for s in MODALITIES
+        ]
+        seen = None
+        if lengths is not None:
+            seen = jnp.stack([lengths[s] > 0 for s in MODALITIES]).astype(h.dtype)
+        layers = nn.scan(
+            Layer,
             variable_broadcast='params',
             split_rngs={'params': False, 'dropout': True},
+            in_axes=(0, nn.broadcast, nn.broadcast),
             length=c.layers,
         )
-        return scan(self, hidden, tables)[0]
+        widths = tuple(features[s].shape[2] for s in MODALITIES)
+        tables = self._tables(steps, queries, lengths, deterministic)
+        input_kv = tuple(_stack_padded(x) for x in zip(*input_kv, strict=True))
+        layer = layers(c, deterministic, widths, name='layer')
+        h, _ = layer(h, tables, input_kv, seen)
+        last = self._last_states(Norm(name='norm')(h), queries, lengths)
+        if seen is not None:
+            last = last * seen[..., None]
+        return dict(zip(MODALITIES, last, strict=True))
 
     def _embed(self, x: Array, deterministic: bool) -> Array:
+        """Scale, positions and dropout, for inputs and start states."""
         x = x * self.config.width**0.5
         x = add_positions(x, skip_zero_steps=self.config.skip_zero_steps)
-        return self.drop_embedding(x, deterministic=deterministic)
+        rate = self.config.dropout.embedding
+        return nn.Dropout(rate, deterministic=deterministic)(x)
 
-    def _layer(self, hidden, input_kv, tables, seen, deterministic):
-        """Input, cross and self attention, once."""
-        h = {
-            s: self.input_attention[s](
-                hidden[s], input_kv[s], tables['input'][s], seen[s], deterministic
+    def _start_states(self, batch: int, queries: dict, deterministic: bool) -> Array:
+        """Every modality's learned start vector, at each of its positions."""
+        width, most = self.config.width, max(queries.values())
+        start = self.param('start', xavier_rows, (len(MODALITIES), width))
+        start = jnp.repeat(start, batch, axis=0)[:, None]
+        start = jnp.broadcast_to(start, (len(start), most, width))
+        h = self._embed(start, deterministic)
+        return h.reshape(len(MODALITIES), batch, most, width)
+
+    def _last_states(self, h: Array, queries: dict, lengths: dict | None) -> Array:
+        """The last hidden states that stand for real steps, `[S, B, E]`."""
+        if lengths is None:
+            return jnp.stack(
+                [h[i, :, queries[s] - 1] for i, s in enumerate(MODALITIES)]
             )
-            for s in MODALITIES
-        }
-        h = self._cross(h, tables['cross'], seen, deterministic)
-        return {
-            s: self.self_attention[s](
-                h[s],
-                self.self_attention[s].keys_values(h[s]),
-                tables['self'][s],
-                seen[s],
-                deterministic,
-            )
-            for s in MODALITIES
-        }
+        length = jnp.stack([lengths[s] for s in MODALITIES])
+        last = hidden_count(length, self.config.input_attention.stride) - 1
+        last = jnp.maximum(last, 0)[..., None, None]
+        return jnp.take_along_axis(h, last, axis=2)[:, :, 0]
 
-    def _cross(self, h, tables, seen, deterministic):
-        """Both directions of each pair; what reaches a modality is added."""
-        reached = {s: [] for s in MODALITIES}
-        for first, second in PAIRS:
-            block = self.cross_attention[first + second]
-            for reader, read, reverse in (
-                (first, second, False),
-                (second, first, True),
-            ):
-                reached[reader].append(
-                    block(
-                        h[reader],
-                        block.keys_values(h[read], reverse),
-                        tables[reader + read],
-                        seen[read],
-                        deterministic,
-                        reverse,
-                    )
-                )
-        return {s: sum(both) for s, both in reached.items()}
-
-    def _tables(self, inputs, queries, lengths, deterministic):
-        """Sampled positions of all layers, stacked on the first axis."""
+    def _tables(self, steps, queries, lengths, deterministic) -> dict:
+        """Sampled positions of all layers, `[layers, S, (B,) Q, W]`."""
         c = self.config
-        length = lengths or {s: x.shape[1] for s, x in inputs.items()}
-        hidden = {
-            s: hidden_count(length[s], c.input_attention.stride) for s in MODALITIES
-        }
-        random = not deterministic and 'random' in {
-            *c.input_attention.shifts,
-            *c.cross_attention.shifts,
-            *c.self_attention.shifts,
-        }
+        length = lengths or steps
+        hidden = {s: hidden_count(length[s], c.input_attention.stride) for s in steps}
+        kinds = (c.input_attention, c.cross_attention, c.self_attention)
+        draw = not deterministic and any('random' in kind.shifts for kind in kinds)
 
-        def stack(sampling, reader, keys):
-            keys = keys if lengths is None else jnp.maximum(keys, 1)
+        def positions(sampling, reader, keys, layer):
+            return sampled_positions(
+                sampling,
+                layer=layer,
+                queries=max(queries.values()),
+                keys=keys if lengths is None else jnp.maximum(keys, 1),
+                length=length[reader],
+                hidden=hidden[reader],
+                key=self.make_rng('sampling') if draw else None,
+            )
+
+        def tables(sampling, readers, keys):
             return jnp.stack(
                 [
-                    sampled_positions(
-                        sampling,
-                        layer=layer,
-                        queries=queries[reader],
-                        keys=keys,
-                        length=length[reader],
-                        hidden=hidden[reader],
-                        key=self.make_rng('sampling') if random else None,
+                    jnp.stack(
+                        [
+                            positions(sampling, reader, keys[read], layer)
+                            for reader, read in readers
+                        ]
                     )
                     for layer in range(c.layers)
                 ]
             )
 
-        directions = [d for q, k in PAIRS for d in ((q, k), (k, q))]
+        own = [(s, s) for s in MODALITIES]
         return {
-            'input': {s: stack(c.input_attention, s, length[s]) for s in MODALITIES},
-            'cross': {
-                q + k: stack(c.cross_attention, q, hidden[k]) for q, k in directions
-            },
-            'self': {s: stack(c.self_attention, s, hidden[s]) for s in MODALITIES},
+            'input': tables(c.input_attention, own, length),
+            'cross': (
+                tables(c.cross_attention, PAIRS, hidden),
+                tables(c.cross_attention, [pair[::-1] for pair in PAIRS], hidden),
+            ),
+            'self': tables(c.self_attention, own, hidden),
         }
 
 
-def _presence(lengths):
-    """Float `[B]` by modality, 1 where present; None where padding takes part."""
-    if lengths is None:
-        return dict.fromkeys(MODALITIES)
-    return {s: (lengths[s] > 0).astype(jnp.float32) for s in MODALITIES}
-
-
-def _last_real(hidden: Array, length: Array | None, stride: int) -> Array:
-    """The last hidden state `[B, E]` that stands for a real input step."""
-    if length is None:
-        return hidden[:, -1]
-    last = jnp.maximum(hidden_count(length, stride) - 1, 0)
-    return jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
+def _stack_padded(arrays: tuple[Array, ...]) -> Array:
+    """`[B, L_s, E]` of each modality → `[S, B, L, E]`, 0 beyond its own length."""
+    most = max(x.shape[1] for x in arrays)
+    return jnp.stack(
+        [jnp.pad(x, ((0, 0), (0, most - x.shape[1]), (0, 0))) for x in arrays]
+    )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 from flax import linen as nn
 
-from sugrm_jax.config import choice
+from sugrm_jax.config import choice, typed
 from sugrm_jax.layers.heads import Head
 from sugrm_jax.layers.mrm import ModalityRecalibration
 from sugrm_jax.layers.phased import PhasedConfig, PhasedTransformer
+from sugrm_jax.layers.text import TextEncoder
+from sugrm_jax.models.system import System
+from sugrm_jax.objectives.sugrm import SugrmObjectiveConfig, sugrm
 from sugrm_jax.types import MODALITIES, TASKS, Array, Batch, Outputs
 
 
@@ -45,18 +49,16 @@ class Sugrm(nn.Module):
 
     Attributes:
       config: settings.
-      text: encoder of tokens, `(batch, deterministic)` → `[B, L_t, D_t]`.
-      widths: `D_s` by modality.
+      text: encoder of tokens.
     """
 
     config: SugrmConfig
-    text: nn.Module
-    widths: dict[str, int]
+    text: TextEncoder
 
     def setup(self):
         c = self.config
         self.mrm = ModalityRecalibration()
-        self.encoder = PhasedTransformer(c.encoder, self.widths)
+        self.encoder = PhasedTransformer(c.encoder)
         self.head = {
             task: Head(c.common_width, c.heads == 'released', c.output_dropout)
             for task in TASKS
@@ -103,3 +105,14 @@ class Sugrm(nn.Module):
             feature={task: feature for task, (_, feature) in heads.items()},
             present=present,
         )
+
+
+def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
+    """The system from its settings (see `models.build`)."""
+    config = typed(SugrmConfig, model, 'config.model')
+    settings = typed(SugrmObjectiveConfig, objective, 'config.objective')
+    return System(
+        model=Sugrm(config, text),
+        objective=sugrm(settings, config.common_width),
+        packs_text=config.padding == 'masked',
+    )

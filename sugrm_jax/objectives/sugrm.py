@@ -46,9 +46,7 @@ def sugrm(config: SugrmObjectiveConfig, common_width: int) -> Objective:
             multimodal, common_width, zero_is_positive=config.zero_is_positive
         )
 
-    def loss(
-        outputs: Outputs, batch: Batch, memory: ulgm.Memory
-    ) -> dict[str, Array]:
+    def loss(outputs: Outputs, batch: Batch, memory: ulgm.Memory) -> dict[str, Array]:
         error = LOSSES[config.loss]
         terms = {'m': error(outputs.prediction['m'], batch.label)}
         for s in MODALITIES:

@@ -1,8 +1,8 @@
 """Metrics against the field's own functions (MMSA)."""
 
 import pytest
-from sugrm_jax.metrics import regression_metrics
 
+from sugrm_jax.metrics import regression_metrics
 from tests import recordings
 
 THEIRS = {

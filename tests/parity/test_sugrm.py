@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+
 from sugrm_jax.layers.phased import DropoutRates, PhasedConfig
 from sugrm_jax.layers.sampling import Sampling
 from sugrm_jax.models.sugrm import Sugrm, SugrmConfig
 from sugrm_jax.objectives.sugrm import SugrmObjectiveConfig, sugrm
 from sugrm_jax.types import TASKS, Batch
-
 from tests import recordings
 from tests.parity.test_phased import assert_close
 
@@ -44,7 +44,7 @@ def model_params(params):
 
 def outputs_and_gradients(recording):
     params = model_params(recordings.group(recording, 'param/'))
-    model = Sugrm(RELEASED, None, {'t': 24, 'a': 5, 'v': 20})
+    model = Sugrm(RELEASED, None)
     objective = sugrm(OBJECTIVE, 32)
     labels = {t: recording[f'label/{n}'] for t, n in TASK_NAMES.items()}
     memory = objective.start(labels['m'])
@@ -77,7 +77,9 @@ def test_sugrm():
     # Parameters the original holds but never uses have no recorded gradient.
     recorded = dict.fromkeys(recordings.group(recording, 'param/'), 0)
     shapes = recordings.group(recording, 'param/')
-    recorded = {k: recording.get(f'grad/{k}', np.zeros_like(v)) for k, v in shapes.items()}
+    recorded = {
+        k: recording.get(f'grad/{k}', np.zeros_like(v)) for k, v in shapes.items()
+    }
     recorded = traverse_util.flatten_dict(model_params(recorded), sep='/')
     ours = traverse_util.flatten_dict(gradients, sep='/')
     assert ours.keys() == recorded.keys()

@@ -3,17 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sugrm_jax import ulgm
 
+from sugrm_jax import ulgm
 from tests import recordings
 from tests.parity.test_phased import assert_close
 
 
 def test_ulgm():
     recording = recordings.load('ulgm')
-    memory = ulgm.start_memory(
-        recording['labels/multimodal'], 8, zero_is_positive=True
-    )
+    memory = ulgm.start_memory(recording['labels/multimodal'], 8, zero_is_positive=True)
     size = int(recording['batch_size'])
     present = dict.fromkeys('tav', jnp.ones(size, bool))
     names = {'m': 'fusion', 't': 'text', 'a': 'audio', 'v': 'vision'}

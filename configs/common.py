@@ -1,0 +1,125 @@
+"""What the configs of SUGRM share: every field, with the paper's values for MOSI."""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def sugrm() -> ConfigDict:
+    """SUGRM as the paper describes it (sections 3 and 4.3, Table 7), for MOSI."""
+    return ConfigDict(
+        dict(
+            name='',
+            seed=1,
+            data=dict(
+                # A pickle in MMSA format.
+                path='',
+                # Or, with no path, settings of the simulator.
+                simulate=config_dict.placeholder(ConfigDict),
+                # Labels lie in ±label_range.
+                label_range=3.0,
+                # Standardise audio and vision with statistics of the train split.
+                standardize=False,
+                # Refuse files with utterances that stand in more than one split.
+                strict=False,
+            ),
+            text=dict(
+                # A folder, a name on the Hugging Face hub, or 'minilm'.
+                pretrained='bert-base-uncased',
+                finetune=True,
+                compute_dtype='float32',
+                # Steps to tokenise to, where a file has no `text_bert`.
+                length=50,
+            ),
+            model=dict(
+                name='sugrm',
+                encoder=dict(
+                    width=32,
+                    heads=8,
+                    layers=4,
+                    input_attention=sampling(5, 17, ('stride', 'phase', 'random')),
+                    cross_attention=sampling(1, 9, ('stride',)),
+                    self_attention=sampling(1, 7, ('stride',)),
+                    dropout=dict(embedding=0.3, attention=0.3, relu=0.3, residual=0.3),
+                    skip_zero_steps=False,
+                ),
+                common_width=32,
+                heads='paper',
+                output_dropout=0.3,
+                padding='masked',
+            ),
+            objective=dict(
+                loss='l1',
+                label_bound=config_dict.placeholder(float),
+                zero_is_positive=False,
+            ),
+            optim=dict(
+                name='adam',
+                groups=dict(
+                    # Biases and LayerNorms of BERT.
+                    text_plain=dict(
+                        pattern='^text/.*(bias|scale)$', lr=5e-5, weight_decay=0.0
+                    ),
+                    text=dict(
+                        pattern='^text/.*(kernel|embedding)$', lr=5e-5, weight_decay=0.0
+                    ),
+                    encoder=dict(pattern='^encoder/', lr=1e-2, weight_decay=0.0),
+                    other=dict(pattern='^(mrm|head_.)/', lr=1e-2, weight_decay=0.0),
+                ),
+                schedule='constant',
+                warmup_epochs=0.0,
+                clip_norm=config_dict.placeholder(float),
+                accumulate=1,
+                accumulate_sum=False,
+                drop_partial=False,
+                average_decay=config_dict.placeholder(float),
+            ),
+            train=dict(batch=32, eval_batch=64, epochs=100, patience=8),
+        )
+    )
+
+
+def sampling(stride: int, window: int, shifts: tuple[str, ...]) -> dict:
+    """Which keys a query reads (see `sugrm_jax.layers.sampling.Sampling`)."""
+    return dict(
+        stride=stride,
+        window=window,
+        shifts=shifts,
+        stride_step=1,
+        phase_step=0.25,
+        random_share=0.05,
+    )
+
+
+def use_released(config: ConfigDict) -> None:
+    """Sets what the released code does otherwise than the paper says."""
+    model, optim = config.model, config.optim
+    model.heads = 'released'
+    model.padding = 'released'
+    model.encoder.input_attention.shifts = ()
+    model.encoder.dropout.attention = 0.0
+    model.encoder.skip_zero_steps = True
+    config.objective.label_bound = 3.0
+    config.objective.zero_is_positive = True
+    optim.groups.encoder.lr = 5e-4
+    for group in ('text', 'encoder', 'other'):
+        optim.groups[group].weight_decay = 1e-3
+    optim.accumulate = 4
+    optim.accumulate_sum = True
+    optim.drop_partial = True
+
+
+def use_aligned(config: ConfigDict) -> None:
+    """Reads the file in which audio and vision are aligned to words."""
+    config.data.path = config.data.path.replace('unaligned', 'aligned')
+
+
+VARIANTS = {'released': use_released, 'aligned': use_aligned}
+
+
+def apply_variants(config: ConfigDict, names: str) -> None:
+    """Applies variants named with commas between, such as 'aligned,released'."""
+    for name in filter(None, names.split(',')):
+        if name not in VARIANTS:
+            raise ValueError(
+                f'unknown config variant {name!r}; there are: ' + ', '.join(VARIANTS)
+            )
+        VARIANTS[name](config)

@@ -1,0 +1,75 @@
+"""The data set that a config asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from sugrm_jax.data import mmsa, scaling, simulate
+from sugrm_jax.data.text import make_tokenizer
+from sugrm_jax.errors import UserError
+from sugrm_jax.types import Dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulateConfig:
+    """How much to simulate (see `simulate.simulate`)."""
+
+    train: int
+    valid: int
+    test: int
+    audio_length: int
+    vision_length: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which data, and how to read them.
+
+    Attributes:
+      path: of a pickle in MMSA format, or empty.
+      simulate: settings of the simulator where there is no path.
+      label_range: labels lie in ±this.
+      standardize: standardise audio and vision with statistics of the train split.
+      strict: refuse utterances that stand in more than one split.
+    """
+
+    path: str
+    simulate: SimulateConfig | None
+    label_range: float
+    standardize: bool
+    strict: bool
+
+
+def load(
+    config: DataConfig, tokenizer_folder: pathlib.Path, text_length: int
+) -> tuple[Dataset, scaling.Scaling | None]:
+    """Reads or simulates the data, tokenised and standardised as asked for.
+
+    Args:
+      config: which data.
+      tokenizer_folder: holds the tokenizer of the text encoder.
+      text_length: steps to tokenise to, where the data are not tokenised.
+
+    Returns:
+      The data set, and the statistics it was standardised with, if it was.
+
+    Raises:
+      UserError: see `mmsa.load_dataset`.
+    """
+    tokenizer = make_tokenizer(tokenizer_folder, text_length)
+    options = dict(
+        label_range=config.label_range, strict=config.strict, tokenizer=tokenizer
+    )
+    if config.path:
+        dataset = mmsa.load_dataset(config.path, **options)
+    elif config.simulate:
+        simulated = simulate.simulate(**dataclasses.asdict(config.simulate))
+        dataset = mmsa.make_dataset(simulated, path='simulated', **options)
+    else:
+        raise UserError(
+            'config.data names no data: set config.data.path to a pickle in MMSA '
+            'format, or use --config=configs/demo.py, which needs none.'
+        )
+    return scaling.standardize(dataset) if config.standardize else (dataset, None)

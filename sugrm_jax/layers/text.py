@@ -1,0 +1,99 @@
+"""The text encoder: a pretrained BERT, fine-tuned with everything else or frozen."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from sugrm_jax.config import choice
+from sugrm_jax.layers import packing
+from sugrm_jax.layers.bert import Bert, BertConfig
+from sugrm_jax.types import Array, Batch
+
+COMPUTE_TYPES = ('float32', 'bfloat16')
+
+
+@dataclasses.dataclass(frozen=True)
+class TextConfig:
+    """Settings of the text encoder.
+
+    Attributes:
+      pretrained: a folder, a name on the Hugging Face hub, or 'minilm'.
+      finetune: train it, or freeze it (then without dropout, too).
+      compute_dtype: 'float32' or 'bfloat16'; parameters are float32 either way.
+      length: steps to tokenise to, where the data hold no tokens.
+    """
+
+    pretrained: str
+    finetune: bool
+    compute_dtype: str
+    length: int
+
+    def __post_init__(self):
+        choice(self.compute_dtype, COMPUTE_TYPES, 'compute_dtype')
+        if self.length < 2:
+            raise ValueError('length must be at least 2, for [CLS] and [SEP]')
+
+
+class TextEncoder(nn.Module):
+    """BERT over a batch's tokens, packed into rows where the batch says so.
+
+    Attributes:
+      bert_config: sizes of the pretrained model.
+      config: settings.
+    """
+
+    bert_config: BertConfig
+    config: TextConfig
+
+    @nn.compact
+    def __call__(self, batch: Batch, deterministic: bool) -> Array:
+        """Last hidden states, float32 `[B, L_t, D_t]`; 0 at padded steps if packed."""
+        bert = Bert(self.bert_config, jnp.dtype(self.config.compute_dtype), name='bert')
+        deterministic = deterministic or not self.config.finetune
+        if batch.packing is None:
+            ids, mask, segments = jnp.moveaxis(batch.tokens, 1, 0)
+            hidden = bert(ids, mask, segments, deterministic=deterministic)
+        else:
+            rows = packing.packed_bert_inputs(batch.tokens, batch.packing)
+            hidden = bert(**rows, deterministic=deterministic)
+            hidden = packing.unpack(hidden, batch.packing, batch.tokens.shape[2])
+        return hidden if self.config.finetune else jax.lax.stop_gradient(hidden)
+
+
+class TokenPacker:
+    """Plans packed rows for batches of one data set, nearly always equally many.
+
+    Every number of rows is another compiled program, so batches get at least as
+    many as typical batches of their size need.
+
+    Args:
+      tokens: int32 `[N, 3, L_t]` of the training split.
+    """
+
+    TRIALS = 50
+
+    def __init__(self, tokens: np.ndarray):
+        self._lengths = tokens[:, 1].sum(-1)
+        self._row_length = tokens.shape[2]
+        self._typical: dict[int, int] = {}
+
+    def __call__(self, tokens: np.ndarray) -> packing.Packing:
+        """The plan for a batch, int32 `[B, 3, L_t]`."""
+        size = len(tokens)
+        if size not in self._typical:
+            self._typical[size] = self._most_rows(size)
+        lengths = tokens[:, 1].sum(-1)
+        return packing.pack(lengths, self._row_length, at_least=self._typical[size])
+
+    def _most_rows(self, size: int) -> int:
+        """The most rows that any of some random batches needs."""
+        rng = np.random.default_rng(0)
+        return max(
+            len(packing.pack(rng.choice(self._lengths, size), self._row_length).group)
+            for _ in range(self.TRIALS)
+        )

@@ -1,0 +1,97 @@
+"""Trains one model, tests it and writes the results.
+
+python -m sugrm_jax.main --config=configs/demo.py
+python -m sugrm_jax.main --config=configs/mosi.py:released --workdir=runs/mosi
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from sugrm_jax.config import flat, plain, unknown_field
+from sugrm_jax.errors import UserError
+
+_CONFIG = config_flags.DEFINE_config_file('config', help_string='File of the config.')
+_WORKDIR = flags.DEFINE_string(
+    'workdir', None, 'Folder of the run; runs/NAME by default, NAME being config.name.'
+)
+
+
+def load_config(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
+    """Reads a config file.
+
+    Args:
+      file: its path, with `:VARIANTS` behind it or not.
+      overrides: such as `--config.train.epochs=3`.
+
+    Raises:
+      UserError: no such file, variant or field, or a value of the wrong type.
+    """
+    if not pathlib.Path(file.split(':')[0]).is_file():
+        raise UserError(f'There is no config file {file.split(":")[0]}.')
+    values = flags.FlagValues()
+    argv = ['', f'--config={file}', *overrides]
+    config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
+    try:
+        values(argv)
+    except (flags.Error, ValueError) as error:
+        # The library puts a traceback before what matters.
+        raise UserError(str(error).strip().splitlines()[-1]) from error
+    return values.config
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Parses the command line; every mistake in it is one clear `UserError`."""
+    overrides = [arg for arg in argv if arg.startswith('--config.')]
+    files = [arg for arg in argv if arg.startswith('--config=')]
+    if not files and '--help' not in argv:
+        raise UserError('Name a config, such as --config=configs/demo.py.')
+    for file in files:
+        config = load_config(file.removeprefix('--config='))
+        known = [f'config.{name}' for name in flat(plain(config))]
+        for name in (arg.split('=')[0].removeprefix('--') for arg in overrides):
+            if name not in known:
+                raise unknown_field(name, known)
+        load_config(file.removeprefix('--config='), overrides)
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        raise UserError(str(error)) from error
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise UserError(f'Unexpected {argv[1:]}: settings are given as --config.x=y.')
+    # The libraries' own notes would bury ours.
+    logging.set_verbosity(logging.WARNING)
+    # Heavy imports wait until the command line is known to be good.
+    from sugrm_jax.train.loop import train
+
+    config = _CONFIG.value
+    train(config, _WORKDIR.value or pathlib.Path('runs') / config.name)
+
+
+def run() -> None:
+    """The command: 2 for what the user can mend, 128 + signal when stopped."""
+    from sugrm_jax.train.interrupt import Interrupted
+
+    try:
+        app.run(main, flags_parser=parse)
+    except UserError as error:
+        sys.exit(_say(error, 2))
+    except Interrupted as stopped:
+        sys.exit(_say(stopped, 128 + stopped.signum))
+
+
+def _say(message: Exception, status: int) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+if __name__ == '__main__':
+    run()

@@ -1,0 +1,383 @@
+"""The report of a run: one page that opens by double click, and a terminal table."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from sugrm_jax.results import figures, files
+from sugrm_jax.types import MODALITIES, TASKS
+
+REPORT = 'report.html'
+SHOWN = 15  # utterances in each table of examples
+
+# Key in the metrics, what a reader calls it, and whether it is a share in percent.
+METRICS = (
+    ('mae', 'mean absolute error', False),
+    ('corr', 'correlation', False),
+    ('acc2_has0', 'accuracy, negative / non-negative', True),
+    ('f1_has0', 'F1, negative / non-negative', True),
+    ('acc2_non0', 'accuracy, negative / positive', True),
+    ('f1_non0', 'F1, negative / positive', True),
+    ('acc5', 'accuracy, 5 classes', True),
+    ('acc7', 'accuracy, 7 classes', True),
+)
+UNIMODAL = (
+    ('r', 'correlation of the generated labels'),
+    ('baseline_r', 'correlation of the plain guess y_m'),
+    ('mae', 'error of the generated labels'),
+    ('baseline_mae', 'error of the plain guess y_m'),
+    ('n', 'samples'),
+)
+
+CAPTIONS = {
+    'curves': (
+        'Loss and validation by epoch. The vertical line marks the epoch with the '
+        'smallest validation error, whose parameters were tested.'
+    ),
+    'predicted_true': (
+        'Predicted against annotated sentiment. On the grey line the prediction is '
+        'right; in the shaded quarters it has the wrong sign.'
+    ),
+    'label_paths': (
+        'How the generated labels move and settle. Top: their distribution after '
+        'every epoch (darker: more samples) with its median and, dotted, its '
+        'quartiles; in epoch 1 all are y_m. Middle: the same few samples for each '
+        'modality, coloured by y_m from red (negative) to blue (positive). Bottom: '
+        'how far labels move from one epoch to the next; near zero they have settled.'
+    ),
+    'planted': (
+        'Known unimodal labels (annotated, or planted by the simulator) against the '
+        'generated ones, top, and against y_m, bottom. The generated labels say '
+        'something about a modality where the top panel lies closer to the grey line.'
+    ),
+}
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d2129; --soft: #5b6472; --line: #dde1e7;
+  --page: #f6f7f9; --card: #fff; --accent: #0072b2; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ec; --soft: #a3acba;
+  --line: #363c46; --page: #15181d; --card: #1e2229; --accent: #6cb8e6; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+h1 { margin: 0; font-size: 1.9rem; overflow-wrap: anywhere; }
+h2 { margin: 2.5rem 0 .75rem; font-size: 1.25rem; }
+p, figcaption { color: var(--soft); max-width: 75ch; }
+header p { margin: .2rem 0; max-width: none; overflow-wrap: anywhere; }
+.tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin-top: 1.5rem; }
+.tile { flex: 1 1 9rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: 10px; padding: .8rem 1rem; }
+.tile b { display: block; font-size: 1.7rem; color: var(--accent); }
+.tile span { color: var(--soft); font-size: .85rem; }
+.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
+  border-radius: 10px; }
+table { border-collapse: collapse; width: 100%; font-size: .88rem; }
+th, td { padding: .45rem .7rem; text-align: left; vertical-align: top;
+  border-top: 1px solid var(--line); }
+thead th { border-top: 0; color: var(--soft); font-weight: 600;
+  vertical-align: bottom; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
+  min-width: 4.2rem; }
+td.number { white-space: nowrap; }
+td.words + td.words { min-width: 16rem; overflow-wrap: anywhere; }
+figure { margin: 0 0 1.75rem; break-inside: avoid; }
+figure img { width: 100%; background: #fff; border: 1px solid var(--line);
+  border-radius: 10px; padding: .5rem; }
+code { font-size: .85em; overflow-wrap: anywhere; }
+@media print { :root { color-scheme: light; --ink: #000; --soft: #333; --line: #bbb;
+  --page: #fff; --card: #fff; --accent: #000; } body { font-size: 11px; }
+  main { max-width: none; padding: 0; } .scroll { overflow: visible; }
+  tr, .tile { break-inside: avoid; } h2 { break-after: avoid; } }
+"""
+
+# Pictures are part of the page and nothing else may load or run.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def _number(value: float | None, percent: bool = False) -> str:
+    """Three digits, a percentage, or a dash for what is undefined or absent."""
+    if value is None or math.isnan(value):
+        return '–'
+    if isinstance(value, int):
+        return f'{value:,}'
+    return f'{100 * value:.1f} %' if percent else f'{value:.3f}'
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f'{minutes} min {rest} s' if minutes else f'{seconds:.1f} s'
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = '') -> Iterable[tuple[str, str]]:
+    """The leaves of nested settings as dotted names and JSON values."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f'{prefix}{key}.')
+        else:
+            yield f'{prefix}{key}', json.dumps(value, ensure_ascii=False)
+
+
+def _words(value: Any) -> str:
+    return f'<td class="words">{escape(str(value))}</td>'
+
+
+def _number_cell(value: float | None, percent: bool = False) -> str:
+    return f'<td class="number">{_number(value, percent)}</td>'
+
+
+def _sentiment(value: float, reach: float) -> str:
+    """A number tinted red (negative) or blue (positive) by its strength."""
+    if math.isnan(value):
+        return _number_cell(value)
+    colour = '33, 102, 172' if value > 0 else '178, 24, 43'
+    strength = 0.5 * min(abs(value) / reach, 1)
+    style = f'background: rgba({colour}, {strength:.2f})'
+    shown = f'{value:+z.2f}'.replace('-', '−')
+    return f'<td class="number" style="{style}">{shown}</td>'
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A table of finished cells; the first `words` columns are text."""
+    kinds = ['words'] * words + ['number'] * (len(heads) - words)
+    top = ''.join(
+        f'<th scope="col" class="{kind}">{escape(head)}</th>'
+        for kind, head in zip(kinds, heads, strict=True)
+    )
+    body = ''.join(f'<tr>{"".join(row)}</tr>\n' for row in rows)
+    return (
+        f'<div class="scroll"><table><thead><tr>{top}</tr></thead>\n'
+        f'<tbody>{body}</tbody></table></div>\n'
+    )
+
+
+def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
+    cells = (
+        (_words(name), f'<td><code>{escape(str(x))}</code></td>') for name, x in rows
+    )
+    return _table(('name', 'value'), cells, words=2)
+
+
+def _section(title: str, *parts: str) -> str:
+    return f'<section><h2>{escape(title)}</h2>\n{"".join(parts)}</section>\n'
+
+
+def _say(text: str) -> str:
+    return f'<p>{escape(text)}</p>\n'
+
+
+def _header(results: Mapping[str, Any], when: datetime.datetime) -> str:
+    data = results['data']
+    known = f' ({data["known"]})' if data['known'] else ''
+    sizes = (f'{size:,} {split}' for split, size in data['samples'].items())
+    pace = f'{results["seconds_per_epoch"]:.1f} s per epoch'
+    lines = (
+        f'{when:%d %B %Y, %H:%M} UTC · seed {results["seed"]} · best epoch '
+        f'{results["best_epoch"]} of {results["epochs"]} · trained in '
+        f'{_duration(results["seconds"])}, {pace}',
+        f'Data: {data["path"]}{known} · {", ".join(sizes)}',
+    )
+    tiles = ''.join(
+        f'<div class="tile"><b>{_number(results["test"][key], percent)}</b>'
+        f'<span>test {escape(name)}</span></div>'
+        for key, name, percent in (METRICS[0], METRICS[1], METRICS[4], METRICS[5])
+    )
+    return (
+        f'<header><h1>{escape(str(results["name"]))}</h1>\n'
+        f'{"".join(map(_say, lines))}<div class="tiles">{tiles}</div></header>\n'
+    )
+
+
+def _metrics(results: Mapping[str, Any]) -> str:
+    rows = (
+        [_words(split)]
+        + [_number_cell(results[split][key], percent) for key, _, percent in METRICS]
+        for split in ('valid', 'test')
+    )
+    heads = ['split', *(name for _, name, _ in METRICS)]
+    note = (
+        'Errors are in label points. A correlation is undefined (–) when all '
+        'predictions are equal. Negative / positive leaves utterances labelled 0 out. '
+        'F1 is weighted by class. For 5 and 7 classes labels and predictions are '
+        'rounded to whole numbers, −2 to 2 and −3 to 3.'
+    )
+    return _section('Metrics', _table(heads, rows), _say(note))
+
+
+def _unimodal(results: Mapping[str, Any]) -> str:
+    found = {s: row for s, row in (results['unimodal'] or {}).items() if row}
+    if not found:
+        return ''
+    rows = (
+        [_words(figures.NAMES[s]), *(_number_cell(row[key]) for key, _ in UNIMODAL)]
+        for s, row in found.items()
+    )
+    note = (
+        'Train split, after the best epoch; y_m is the annotated multimodal label. '
+        'The generated labels of a modality are worth something where they correlate '
+        'more with its known labels, and err less, than the plain guess y_m does.'
+    )
+    heads = ['modality', *(name for _, name in UNIMODAL)]
+    return _section('Generated against known labels', _table(heads, rows), _say(note))
+
+
+def _examples(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], reach: float
+) -> str:
+    """Utterances with their sentiments, columns that are empty throughout left out."""
+    shown = [key for key in columns if not all(math.isnan(row[key]) for row in rows)]
+    cells = (
+        [_words(row['id']), _words(row['text'])]
+        + [_sentiment(row[key], reach) for key in shown]
+        for row in rows
+    )
+    heads = ['utterance', 'text', *(columns[key] for key in shown)]
+    return _table(heads, cells, words=2)
+
+
+def _largest(
+    rows: Iterable[Mapping[str, Any]], size: Callable[[Mapping[str, Any]], float]
+) -> list[Mapping[str, Any]]:
+    """The `SHOWN` rows of largest size, those without any size left out."""
+    sized = [row for row in rows if not math.isnan(size(row))]
+    return sorted(sized, key=size, reverse=True)[:SHOWN]
+
+
+def _disagreement(row: Mapping[str, Any]) -> float:
+    """How far the most distant generated label lies from `y_m`; NaN without any."""
+    gaps = [abs(row[name] - row['label']) for name in files.GENERATED]
+    return max((gap for gap in gaps if not math.isnan(gap)), default=math.nan)
+
+
+def _utterances(predictions: Sequence[Mapping[str, Any]]) -> str:
+    """The test utterances predicted worst, the train labels furthest from `y_m`."""
+    reach = max(abs(row['label']) for row in predictions)
+    test = [row for row in predictions if row['split'] == 'test']
+    worst = _largest(test, lambda row: abs(row['m'] - row['label']))
+    heads = {'label': 'label'} | {k: f'predicted {figures.NAMES[k]}' for k in TASKS}
+    parts = [
+        _section('Largest errors in the test split', _examples(worst, heads, reach))
+    ]
+    moved = _largest(predictions, _disagreement)
+    if moved:
+        heads = {'label': 'label y_m'}
+        for s in MODALITIES:
+            heads[f'generated_{s}'] = f'generated {figures.NAMES[s]}'
+        note = 'Where a modality is thought to say something else than the whole.'
+        table = _examples(moved, heads, reach)
+        parts.append(
+            _section('Generated labels furthest from y_m, train', _say(note), table)
+        )
+    return ''.join(parts)
+
+
+def _provenance(results: Mapping[str, Any]) -> str:
+    data, sizes = results['data'], results['parameters']
+    notes = ''.join(f'<li>{escape(note)}</li>\n' for note in data['notes'])
+    rows = [
+        ('data file', data['path']),
+        ('data SHA-256', data['sha256']),
+        ('known data', data['known'] or 'no: not one of the published files'),
+        ('parameters', f'{sizes["total"]:,}, {sizes["trainable"]:,} of them trained'),
+        ('git revision', results['git_revision'] or 'unknown'),
+        *(
+            (name, found or 'not installed')
+            for name, found in results['versions'].items()
+        ),
+    ]
+    return ''.join(
+        (
+            _section('Notes about the data', f'<ul>{notes}</ul>') if notes else '',
+            _section('Where it comes from', _pairs(rows)),
+            _section('Settings', _pairs(_flat(results['config']))),
+        )
+    )
+
+
+def _draw(
+    workdir: Path, predictions: Sequence[Mapping[str, Any]], best: int
+) -> dict[str, bytes]:
+    """Every figure that the run's files allow, as PNG by name."""
+    history = files.read_history(workdir / files.HISTORY)
+    drawn = {'curves': figures.curves(history)} if history else {}
+    drawn['predicted_true'] = figures.predicted_true(predictions)
+    # Only objectives that generate labels leave this file.
+    if (workdir / files.LABELS).exists():
+        labels = files.read_labels(workdir / files.LABELS)
+        drawn['label_paths'] = figures.label_paths(labels)
+        if any(f'truth_{s}' in labels for s in MODALITIES):
+            drawn['planted'] = figures.planted(labels, best)
+    return {name: figures.png(figure) for name, figure in drawn.items()}
+
+
+def _pictures(drawn: Mapping[str, bytes]) -> str:
+    return ''.join(
+        f'<figure><img alt="{escape(CAPTIONS[name])}" src="data:image/png;base64,'
+        f'{base64.b64encode(content).decode()}">'
+        f'<figcaption>{escape(CAPTIONS[name])}</figcaption></figure>\n'
+        for name, content in drawn.items()
+    )
+
+
+def write_report(workdir: str | Path) -> Path:
+    """Draws the figures of a finished run and writes its `report.html`.
+
+    Everything comes from the files in the workdir, so it can be done again at any time.
+
+    Returns:
+      The path of the page. The figures are in it, and in `figures/` as PNG.
+
+    Raises:
+      UserError: a file of the run is missing or damaged, or the disk refused.
+    """
+    workdir = Path(workdir)
+    source = workdir / files.RESULTS
+    results = files.read_json(source)
+    predictions = files.read_predictions(workdir / files.PREDICTIONS)
+    when = datetime.datetime.fromtimestamp(source.stat().st_mtime, datetime.UTC)
+    drawn = _draw(workdir, predictions, results['best_epoch'])
+    for name, content in drawn.items():
+        files.write_bytes(workdir / 'figures' / f'{name}.png', content)
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>{escape(str(results["name"]))}: report</title>\n'
+        f'<style>{STYLE}</style></head>\n<body><main>\n{_header(results, when)}'
+        f'{_metrics(results)}{_unimodal(results)}'
+        f'{_section("Figures", _pictures(drawn))}{_utterances(predictions)}'
+        f'{_provenance(results)}</main></body></html>\n'
+    )
+    # Half a surrogate pair in a transcript becomes a reference, not a crash.
+    files.write_bytes(workdir / REPORT, page.encode('utf-8', 'xmlcharrefreplace'))
+    return workdir / REPORT
+
+
+def summary_table(results: Mapping[str, Any], report: str | Path) -> str:
+    """What the terminal ends with: the metrics, and where the report is.
+
+    Args:
+      results: the content of `results.json`.
+      report: the path that `write_report` returned.
+    """
+    name = f'{results["name"]}, best epoch {results["best_epoch"]} of'
+    lines = [f'{name} {results["epochs"]}, seed {results["seed"]}', '']
+    lines.append(f'{"":<36}{"valid":>9}{"test":>9}')
+    for key, name, percent in METRICS:
+        cells = (_number(results[split][key], percent) for split in ('valid', 'test'))
+        lines.append(f'{name:<36}' + ''.join(f'{cell:>9}' for cell in cells))
+    found = {s: row for s, row in (results['unimodal'] or {}).items() if row}
+    if found:
+        heads = ''.join(f'{figures.NAMES[s]:>9}' for s in found)
+        lines += ['', f'{"against the known unimodal labels":<36}{heads}']
+        for key, name in UNIMODAL:
+            cells = ''.join(f'{_number(row[key]):>9}' for row in found.values())
+            lines.append(f'{name:<36}{cells}')
+    return '\n'.join([*lines, '', f'Report: {report}'])

@@ -1,0 +1,54 @@
+"""Predictions and metrics of a whole split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from sugrm_jax import parallel
+from sugrm_jax.data.batches import Packer, batches
+from sugrm_jax.metrics import regression_metrics
+from sugrm_jax.types import MODALITIES, TASKS, Batch, Outputs, PyTree, Split
+
+EvalStep = Callable[[PyTree, Batch], Outputs]
+
+
+def predict(
+    eval_step: EvalStep,
+    params: PyTree,
+    split: Split,
+    *,
+    size: int,
+    mesh: Mesh,
+    packer: Packer | None,
+) -> dict[str, np.ndarray]:
+    """Predictions by task, float32 `[N]`; NaN where a modality is absent.
+
+    Args:
+      eval_step: compiled `step.eval_step`.
+      params: of the model.
+      split: on the host.
+      size: rows of a batch.
+      mesh: the devices.
+      packer: plans packed text rows.
+    """
+    predictions = {task: [] for task in TASKS}
+    order = np.arange(len(split))
+    for batch in batches(split, order, size, rows=size, packer=packer):
+        outputs = eval_step(params, parallel.place_batch(batch, mesh))
+        outputs = jax.device_get(outputs)
+        real = batch.weight > 0
+        for task in TASKS:
+            values = outputs.prediction[task].astype(np.float32)
+            if task in MODALITIES:
+                values = np.where(outputs.present[task], values, np.nan)
+            predictions[task].append(values[real])
+    return {task: np.concatenate(values) for task, values in predictions.items()}
+
+
+def evaluate(predictions: dict[str, np.ndarray], split: Split) -> dict[str, float]:
+    """Metrics of the multimodal prediction on the whole split."""
+    return regression_metrics(predictions['m'], split.label)

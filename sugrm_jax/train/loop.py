@@ -1,0 +1,272 @@
+"""Trains one model: order, stopping, checkpoints, records. No maths."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+from sugrm_jax import parallel
+from sugrm_jax.config import plain
+from sugrm_jax.data.batches import batch_count, batches, epoch_order
+from sugrm_jax.errors import UserError
+from sugrm_jax.train import evaluate, record
+from sugrm_jax.train.checkpoint import Checkpoints, Progress
+from sugrm_jax.train.interrupt import Interrupted, StopRequest
+from sugrm_jax.train.optim import drop_partial_group
+from sugrm_jax.train.progress import TrainingProgress
+from sugrm_jax.train.setup import Setup, prepare
+from sugrm_jax.train.state import TrainState, start_state
+from sugrm_jax.train.step import eval_step, train_step
+from sugrm_jax.types import MODALITIES, Batch
+
+
+def train(
+    config: Mapping[str, Any],
+    workdir: str | pathlib.Path,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Trains one model, tests it once and writes the results.
+
+    On a folder where the same run was stopped, it goes on from the latest
+    checkpoint and ends with the figures of a run that never stopped.
+
+    Args:
+      config: as the files in `configs/` give it.
+      workdir: the run's folder; made when it does not exist.
+      console: where to say what happens; the terminal by default.
+
+    Returns:
+      What `results.json` holds.
+
+    Raises:
+      UserError: bad data, settings, weights or folder (before any training); a
+        loss that is not finite; a full disk.
+      Interrupted: SIGTERM or Ctrl-C came; everything is saved.
+    """
+    config = plain(config)
+    console = console or Console()
+    workdir = record.open_workdir(workdir)
+    setup = prepare(config)
+    for note in setup.dataset.notes:
+        console.print(f'note: {note}', highlight=False, markup=False)
+    identity = record.identify(workdir, config, setup.dataset)
+    run = Run(setup, Checkpoints(workdir, identity), workdir, console)
+    run.fit()
+    return run.finish(config)
+
+
+class Run:
+    """One run: its compiled steps, its train state and where it stands."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        checkpoints: Checkpoints,
+        workdir: pathlib.Path,
+        console: Console,
+    ):
+        self.setup = setup
+        self.checkpoints = checkpoints
+        self.workdir = workdir
+        self.console = console
+        self.mesh = parallel.data_mesh()
+        devices = self.mesh.size
+        config = setup.experiment.train
+        # Rows of weight 0 fill what the devices do not divide.
+        self.batch_size = batch_count(config.batch, devices) * devices
+        self.eval_size = batch_count(config.eval_batch, devices) * devices
+        self.steps = batch_count(len(setup.dataset.train), config.batch)
+        self._compile()
+        self._start()
+
+    def _compile(self) -> None:
+        setup, everywhere = self.setup, parallel.replicated(self.mesh)
+        step = functools.partial(
+            train_step,
+            model=setup.system.model,
+            objective=setup.system.objective,
+            optimizer=setup.optimizer,
+            seed=setup.experiment.seed,
+            average_decay=setup.experiment.optim.average_decay,
+        )
+        self.train_step = jax.jit(step, donate_argnums=0, out_shardings=everywhere)
+        self.eval_step = jax.jit(
+            functools.partial(eval_step, model=setup.system.model),
+            out_shardings=everywhere,
+        )
+
+    def _start(self) -> None:
+        """A new state, or the one that an earlier process of this run left."""
+        setup = self.setup
+        state = start_state(
+            setup.params,
+            setup.optimizer,
+            setup.system.objective,
+            setup.dataset.train.label,
+            averaged=setup.experiment.optim.average_decay is not None,
+        )
+        self.state: TrainState = parallel.replicate(state, self.mesh)
+        self.progress = Progress()
+        self.labels = {s: np.zeros((0, len(setup.dataset.train))) for s in MODALITIES}
+        kept = self.checkpoints.restore_latest(self.state)
+        if kept:
+            self.state, self.progress, labels = kept
+            self.labels = {s: np.asarray(x) for s, x in labels.items()}
+            self.console.print(
+                f'resuming at epoch {self.progress.epoch}, step {self.progress.step}',
+                highlight=False,
+            )
+
+    @property
+    def done(self) -> bool:
+        """No epoch is left, or patience is at its end."""
+        config, progress = self.setup.experiment.train, self.progress
+        completed = progress.epoch - 1
+        waited = completed - progress.best_epoch
+        return completed >= config.epochs or waited >= config.patience
+
+    def fit(self) -> None:
+        """Trains until patience or epochs are used up."""
+        with StopRequest() as stop, TrainingProgress(self.console) as shown:
+            while not self.done:
+                self._epoch(stop, shown)
+                self._end_epoch(shown)
+
+    def _epoch(self, stop: StopRequest, shown: TrainingProgress) -> None:
+        """The rest of the current epoch, from its first step that is not done."""
+        setup, progress = self.setup, self.progress
+        split, config = setup.dataset.train, setup.experiment
+        order = epoch_order(config.seed, progress.epoch, len(split))
+        shown.start_epoch(
+            progress.epoch, config.train.epochs, self.steps, progress.step
+        )
+        started = time.monotonic() - progress.seconds
+        waiting = None
+        epoch = jnp.int32(progress.epoch)
+        todo = batches(
+            split,
+            order,
+            config.train.batch,
+            rows=self.batch_size,
+            packer=setup.packer,
+            start=progress.step,
+        )
+        for batch in todo:
+            placed = parallel.place_batch(batch, self.mesh)
+            self.state, report = self.train_step(self.state, placed, epoch)
+            # Read a step behind, so that the host prepares while the devices work.
+            if waiting:
+                self._note(*waiting, shown)
+            waiting = batch, report
+            if stop.signum:
+                break
+        if waiting:
+            self._note(*waiting, shown)
+        progress.seconds = time.monotonic() - started
+        if stop.signum:
+            self._stop(stop.signum)
+
+    def _note(self, batch: Batch, report: dict, shown: TrainingProgress) -> None:
+        """Keeps what a step reports; stops the run when it is not finite."""
+        report = jax.device_get(report)
+        finite = report.pop('finite')
+        grad_norm = report.pop('grad_norm')
+        progress = self.progress
+        if not (finite.all() and np.isfinite(grad_norm)):
+            bad = batch.index[~finite] if not finite.all() else batch.index
+            ids = [self.setup.dataset.train.ids[i] for i in bad if batch.weight.any()]
+            raise self._not_finite('loss' if not finite.all() else 'gradient', ids)
+        terms = {name: float(x) for name, x in report.items()}
+        progress.batches.append([float(batch.weight.sum()), terms])
+        progress.step += 1
+        shown.step(terms['loss'])
+
+    def _not_finite(self, what: str, ids: list[str]) -> UserError:
+        progress = self.progress
+        return UserError(
+            f'The {what} is not finite at step {progress.step + 1} of epoch '
+            f'{progress.epoch}; samples: {", ".join(ids)}. The last checkpoint before '
+            'it is intact. Look at these samples (python -m sugrm_jax.data check FILE) '
+            'or lower config.optim.groups.*.lr, or set config.optim.clip_norm.'
+        )
+
+    def _stop(self, signum: int) -> None:
+        self._save_latest()
+        self.checkpoints.close()
+        raise Interrupted(
+            signum,
+            f'Stopped at step {self.progress.step} of epoch {self.progress.epoch}; all '
+            f'is saved in {self.workdir}. The same command goes on from there.',
+        )
+
+    def _save_latest(self) -> None:
+        self.checkpoints.save_latest(self.state, self.progress, self.labels)
+
+    def predict(self, split_name: str, params) -> dict[str, np.ndarray]:
+        """Predictions by task for a whole split."""
+        return evaluate.predict(
+            self.eval_step,
+            params,
+            self.setup.dataset.splits[split_name],
+            size=self.eval_size,
+            mesh=self.mesh,
+            packer=self.setup.packer,
+        )
+
+    def _end_epoch(self, shown: TrainingProgress) -> None:
+        """Validates, records, and keeps the checkpoints."""
+        started = time.monotonic()
+        setup, progress = self.setup, self.progress
+        if setup.experiment.optim.drop_partial:
+            opt_state = drop_partial_group(self.state.opt_state)
+            self.state = self.state.replace(opt_state=opt_state)
+        predictions = self.predict('valid', self.state.eval_params)
+        valid = evaluate.evaluate(predictions, setup.dataset.valid)
+        best = valid['mae'] < progress.best_mae
+        if best:
+            progress.best_epoch, progress.best_mae = progress.epoch, valid['mae']
+        labels = setup.system.objective.labels(self.state.memory)
+        for s, values in jax.device_get(labels).items():
+            self.labels[s] = np.concatenate([self.labels[s], values[None]])
+        row = {
+            'epoch': progress.epoch,
+            'step': int(self.state.step),
+            'seconds': progress.seconds + time.monotonic() - started,
+            'best': best,
+            'train': record.epoch_means(progress.batches),
+            'valid': valid,
+        }
+        progress.history.append(row)
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        progress.batches, progress.seconds = [], 0.0
+        # In this order: a run killed in between computes the same best again.
+        if best:
+            self.checkpoints.save_best(row['epoch'], self.state.eval_params)
+        self._save_latest()
+        record.write_progress(self.workdir, progress.history)
+        shown.end_epoch(row)
+
+    def finish(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Tests the best parameters and writes results, predictions and report."""
+        params = self.checkpoints.restore_best(self.state.eval_params)
+        self.checkpoints.close()
+        predictions = {
+            name: self.predict(name, params) for name in self.setup.dataset.splits
+        }
+        return record.write_results(
+            self.workdir,
+            config,
+            self.setup,
+            self.progress,
+            self.labels,
+            predictions,
+            self.console,
+        )

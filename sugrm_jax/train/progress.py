@@ -1,0 +1,66 @@
+"""What the terminal shows while a model trains."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class TrainingProgress:
+    """A bar over the steps of an epoch, and a line for every epoch done.
+
+    Without a terminal there are only the lines.
+    """
+
+    def __init__(self, console: Console):
+        self.console = console
+        self._bar = Progress(
+            TextColumn('epoch {task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn('ETA'),
+            TimeRemainingColumn(),
+            TextColumn('{task.fields[status]}'),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = None
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.stop()
+
+    def start_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        """Shows an empty bar of `steps`, of which `done` were run before."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(
+            f'{epoch}/{epochs}', total=steps, completed=done, status='compiling'
+        )
+
+    def step(self, loss: float) -> None:
+        """One step is done."""
+        self._bar.update(self._task, advance=1, status=f'loss {loss:.3f}')
+
+    def end_epoch(self, row: dict) -> None:
+        """Prints the epoch's line: loss, validation metrics, whether it is the best."""
+        valid = row['valid']
+        self.console.print(
+            f'epoch {row["epoch"]:3d}  loss {row["train"]["loss"]:.3f}  '
+            f'valid MAE {valid["mae"]:.3f}  r {valid["corr"]:.3f}  '
+            f'Acc2 {100 * valid["acc2_has0"]:.1f}/{100 * valid["acc2_non0"]:.1f}  '
+            f'{row["seconds"]:.1f} s{"  *" if row["best"] else ""}',
+            highlight=False,
+        )

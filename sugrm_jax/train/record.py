@@ -1,0 +1,206 @@
+"""What a run leaves in its folder."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from sugrm_jax.config import flat
+from sugrm_jax.data.mmsa import KNOWN_FILES
+from sugrm_jax.errors import UserError
+from sugrm_jax.results import files, page, unimodal
+from sugrm_jax.train import evaluate
+from sugrm_jax.train.checkpoint import Progress
+from sugrm_jax.train.setup import Setup
+from sugrm_jax.types import MODALITIES, Dataset
+
+
+def open_workdir(workdir: str | pathlib.Path) -> pathlib.Path:
+    """Makes the folder, and makes sure that it can be written.
+
+    Raises:
+      UserError: it cannot.
+    """
+    workdir = pathlib.Path(workdir)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        probe = workdir / f'.probe-{os.getpid()}'
+        probe.write_bytes(b'')
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f'The folder {workdir} cannot be written: {error.strerror}. '
+            'Name another with --workdir.'
+        ) from error
+    return workdir
+
+
+def identify(
+    workdir: pathlib.Path, config: Mapping[str, Any], dataset: Dataset
+) -> dict[str, Any]:
+    """What makes a run this run: its config and its data; kept in `run.json`.
+
+    Raises:
+      UserError: the folder holds a run with another config or other data.
+    """
+    path = workdir / 'run.json'
+    config = flat(config)
+    # A file may be moved; what it holds is told by its fingerprint.
+    config.pop('data.path')
+    identity = {'config': config, 'data_sha256': dataset.sha256}
+    identity = files.json_ready(identity)
+    if path.exists():
+        differences = _differences(files.read_json(path), identity)
+        if differences:
+            raise UserError(
+                f'{workdir} holds a run with other settings:\n  '
+                + '\n  '.join(differences)
+                + '\nGo on with the old settings, or name another --workdir.'
+            )
+    files.write_json(path, identity)
+    return identity
+
+
+def _differences(before: dict, now: dict) -> list[str]:
+    before = before['config'] | {'data file (SHA-256)': before['data_sha256']}
+    now = now['config'] | {'data file (SHA-256)': now['data_sha256']}
+    absent = '(absent)'
+    return [
+        f'{name}: {before.get(name, absent)!r} there, {now.get(name, absent)!r} here'
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name, absent) != now.get(name, absent)
+    ]
+
+
+def epoch_means(reports: list) -> dict[str, float]:
+    """Means over samples of what the batches `(samples, terms)` report."""
+    samples = sum(n for n, _ in reports)
+    return {
+        name: sum(n * terms[name] for n, terms in reports) / samples
+        for name in reports[0][1]
+    }
+
+
+def write_progress(workdir: pathlib.Path, history: list[dict]) -> None:
+    """Rewrites what grows by epoch: `metrics.jsonl` and the TensorBoard events."""
+    files.write_history(workdir / files.HISTORY, history)
+    files.write_events(workdir, history)
+
+
+def write_results(
+    workdir: pathlib.Path,
+    config: Mapping[str, Any],
+    setup: Setup,
+    progress: Progress,
+    labels: dict[str, np.ndarray],
+    predictions: dict[str, dict[str, np.ndarray]],
+    console: Console,
+) -> dict[str, Any]:
+    """Writes everything that a finished run leaves, and prints the table.
+
+    Args:
+      workdir: the run's folder.
+      config: of the run.
+      setup: data and model.
+      progress: at the end.
+      labels: generated, `[epochs, N]` by modality.
+      predictions: of the best parameters, `[N]` by task, by split.
+      console: where to print.
+
+    Returns:
+      What `results.json` holds.
+    """
+    write_progress(workdir, progress.history)
+    dataset, best = setup.dataset, progress.best_epoch
+    if setup.scaling is not None:
+        setup.scaling.save(workdir / 'scaling.npz')
+    labels = _mark_absent(labels, dataset)
+    train = dataset.train
+    path = workdir / files.LABELS
+    files.write_labels(path, train.ids, train.label, labels, train.unimodal)
+    chosen = {s: labels[s][best - 1] for s in MODALITIES}
+    rows = _prediction_rows(dataset, predictions, chosen)
+    files.write_predictions(workdir / files.PREDICTIONS, rows)
+    results = _results(config, setup, progress, predictions)
+    results['unimodal'] = unimodal.compare(files.read_labels(path), best)
+    files.write_json(workdir / files.RESULTS, results)
+    report = page.write_report(workdir)
+    console.print(page.summary_table(results, report), highlight=False, markup=False)
+    return files.json_ready(results)
+
+
+def _mark_absent(labels: dict[str, np.ndarray], dataset: Dataset) -> dict:
+    """NaN in place of the labels of modalities that a sample does not have."""
+    absent = {
+        'a': dataset.train.audio_length == 0,
+        'v': dataset.train.vision_length == 0,
+    }
+    return {
+        s: np.where(absent[s], np.nan, x) if s in absent else x
+        for s, x in labels.items()
+    }
+
+
+def _prediction_rows(dataset, predictions, generated) -> list[dict]:
+    rows = []
+    for name, split in dataset.splits.items():
+        for i, (utterance, text) in enumerate(
+            zip(split.ids, split.raw_text, strict=True)
+        ):
+            row = {
+                'split': name,
+                'id': utterance,
+                'text': text,
+                'label': split.label[i],
+            }
+            row |= {task: x[i] for task, x in predictions[name].items()}
+            if name == 'train':
+                row |= {f'generated_{s}': x[i] for s, x in generated.items()}
+            rows.append(row)
+    return rows
+
+
+def _results(config, setup, progress, predictions) -> dict[str, Any]:
+    dataset = setup.dataset
+    sizes = {name: _size(params) for name, params in setup.params.items()}
+    frozen = 0 if setup.experiment.text.finetune else sizes['text']
+    seconds = [row['seconds'] for row in progress.history]
+    metrics = {
+        name: evaluate.evaluate(predictions[name], dataset.splits[name])
+        for name in ('valid', 'test')
+    }
+    return {
+        'name': setup.experiment.name,
+        **metrics,
+        'best_epoch': progress.best_epoch,
+        'epochs': len(progress.history),
+        'seed': setup.experiment.seed,
+        'seconds_per_epoch': float(np.median(seconds)),
+        'seconds': float(sum(seconds)),
+        'config': dict(config),
+        'versions': files.versions(),
+        'git_revision': files.git_revision(pathlib.Path(__file__).parent),
+        'command': sys.argv,
+        'data': {
+            'path': dataset.path,
+            'sha256': dataset.sha256,
+            'known': KNOWN_FILES.get(dataset.sha256),
+            'notes': list(dataset.notes),
+            'samples': {name: len(split) for name, split in dataset.splits.items()},
+        },
+        'parameters': {
+            'total': sum(sizes.values()),
+            'trainable': sum(sizes.values()) - frozen,
+        },
+    }
+
+
+def _size(params) -> int:
+    return sum(x.size for x in jax.tree.leaves(params))

@@ -1,0 +1,126 @@
+"""From a config to everything a run needs, checked before any training starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from sugrm_jax import models
+from sugrm_jax.config import typed
+from sugrm_jax.data import load
+from sugrm_jax.data.batches import Packer, batch_count, make_batch
+from sugrm_jax.layers import bert, pretrained
+from sugrm_jax.layers.text import TextConfig, TextEncoder, TokenPacker
+from sugrm_jax.models.system import System
+from sugrm_jax.train.optim import OptimConfig, make_optimizer
+from sugrm_jax.types import Dataset, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Settings of the loop.
+
+    Attributes:
+      batch: samples in a training batch.
+      eval_batch: samples in an evaluation batch.
+      epochs: at most.
+      patience: epochs without a better validation MAE before the run stops.
+    """
+
+    batch: int
+    eval_batch: int
+    epochs: int
+    patience: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """The whole config.
+
+    Attributes:
+      name: of the experiment, for reports.
+      seed: of initial parameters, dropout and the order of the samples.
+      data, text, optim, train: see their classes.
+      model, objective: settings that the system named by `model.name` defines.
+    """
+
+    name: str
+    seed: int
+    data: load.DataConfig
+    text: TextConfig
+    model: Any
+    objective: Any
+    optim: OptimConfig
+    train: TrainConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a run works with.
+
+    Attributes:
+      experiment: typed config.
+      dataset: read, checked and, where asked for, standardised.
+      scaling: the statistics it was standardised with, or None.
+      system: model and objective.
+      params: initial parameters, pretrained ones included.
+      optimizer: of these parameters.
+      packer: plans packed text rows, or None.
+    """
+
+    experiment: Experiment
+    dataset: Dataset
+    scaling: Any
+    system: System
+    params: PyTree
+    optimizer: optax.GradientTransformation
+    packer: Packer | None
+
+
+def prepare(config: Mapping[str, Any]) -> Setup:
+    """Reads data and weights and builds the system, checking all that can be checked.
+
+    Args:
+      config: as in `configs/`.
+
+    Raises:
+      UserError: something does not fit; the message says what and how to mend it.
+    """
+    experiment = typed(Experiment, config)
+    folder = pretrained.resolve(experiment.text.pretrained)
+    bert_config = pretrained.read_config(folder)
+    dataset, scaling = load.load(experiment.data, folder, experiment.text.length)
+    for split in dataset.splits.values():
+        bert.check_tokens(split.tokens, bert_config)
+    text = TextEncoder(bert_config, experiment.text)
+    system = models.build(experiment.model, experiment.objective, text)
+    params = initial_params(system, dataset, experiment.seed)
+    params['text'] = {'bert': pretrained.load_params(folder, bert_config)}
+    optimizer = make_optimizer(
+        experiment.optim,
+        params,
+        epochs=experiment.train.epochs,
+        steps_per_epoch=batch_count(len(dataset.train), experiment.train.batch),
+        frozen=() if experiment.text.finetune else ('text',),
+    )
+    packer = TokenPacker(dataset.train.tokens) if system.packs_text else None
+    return Setup(experiment, dataset, scaling, system, params, optimizer, packer)
+
+
+def initial_params(system: System, dataset: Dataset, seed: int) -> dict[str, PyTree]:
+    """Parameters of everything but the text encoder, whose are pretrained."""
+    batch = make_batch(dataset.train, np.arange(1), 1)
+
+    # Compiled as one function, so that what is thrown away is never computed.
+    @jax.jit
+    def init(key):
+        params = system.model.init(key, jax.tree.map(jnp.asarray, batch), True)
+        return {k: v for k, v in params['params'].items() if k != 'text'}
+
+    return init(jax.random.key(seed))

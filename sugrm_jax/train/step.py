@@ -1,0 +1,83 @@
+"""The one train step and the one eval step."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from sugrm_jax.losses import weighted_mean
+from sugrm_jax.objectives import Objective
+from sugrm_jax.train.state import TrainState
+from sugrm_jax.types import Array, Batch, Outputs
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    epoch: Array,
+    *,
+    model: nn.Module,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    average_decay: float | None,
+) -> tuple[TrainState, dict[str, Array]]:
+    """One batch: gradient, parameters, memory.
+
+    Forward and loss use the current labels; then the objective updates its
+    memory from that forward's features (paper, section 3.3; design of the
+    released code).
+
+    Args:
+      state: before.
+      batch: `B` samples.
+      epoch: int32, counted from 1.
+      model: `(batch, deterministic) → Outputs`.
+      objective: gives the loss and updates the memory.
+      optimizer: of the parameters.
+      seed: of the run; each step's random keys follow from it and `state.step`.
+      average_decay: of the moving average of the parameters; None when off.
+
+    Returns:
+      The state after, and float32 scalars: `loss`, its terms by name, and
+      `grad_norm`; and `finite` bool `[B]`, whether each sample's loss is.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    rngs = dict(zip(('dropout', 'sampling'), jax.random.split(key), strict=True))
+
+    def loss_fn(params):
+        outputs = model.apply({'params': params}, batch, False, rngs=rngs)
+        terms = objective.loss(outputs, batch, state.memory)
+        means = {name: weighted_mean(x, batch.weight) for name, x in terms.items()}
+        finite = jnp.isfinite(sum(terms.values())) | (batch.weight == 0)
+        return sum(means.values()), (outputs, means, finite)
+
+    gradient = jax.value_and_grad(loss_fn, has_aux=True)
+    (loss, (outputs, means, finite)), grads = gradient(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    average = state.average
+    if average_decay is not None:
+        average = optax.incremental_update(params, average, 1 - average_decay)
+    outputs = jax.lax.stop_gradient(outputs)
+    state = TrainState(
+        step=state.step + 1,
+        params=params,
+        opt_state=opt_state,
+        memory=objective.update(state.memory, outputs, batch, epoch),
+        average=average,
+    )
+    report = {
+        'loss': loss,
+        **means,
+        'grad_norm': optax.global_norm(grads),
+        'finite': finite,
+    }
+    return state, report
+
+
+def eval_step(params, batch: Batch, *, model: nn.Module) -> Outputs:
+    """One batch without dropout."""
+    return model.apply({'params': params}, batch, True)

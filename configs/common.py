@@ -91,7 +91,7 @@ def sampling(stride: int, window: int, shifts: tuple[str, ...]) -> dict:
 
 def use_released(config: ConfigDict) -> None:
     """Sets what the released code does otherwise than the paper says."""
-    model, optim = config.model, config.optim
+    model = config.model
     model.heads = 'released'
     model.padding = 'released'
     model.encoder.input_attention.shifts = ()
@@ -99,6 +99,11 @@ def use_released(config: ConfigDict) -> None:
     model.encoder.skip_zero_steps = True
     config.objective.label_bound = 3.0
     config.objective.zero_is_positive = True
+    use_released_optimiser(config.optim)
+
+
+def use_released_optimiser(optim: ConfigDict) -> None:
+    """SPT's own learning rate, L2 in Adam, gradients of four batches summed."""
     optim.groups.encoder.lr = 5e-4
     for group in ('text', 'encoder', 'other'):
         optim.groups[group].weight_decay = 1e-3
@@ -112,7 +117,20 @@ def use_aligned(config: ConfigDict) -> None:
     config.data.path = config.data.path.replace('unaligned', 'aligned')
 
 
-VARIANTS = {'released': use_released, 'aligned': use_aligned}
+def use_minilm(config: ConfigDict) -> None:
+    """MiniLM as the text encoder, with the settings that validate best with it.
+
+    The paper's learning rate of 1e-2 suits the small modules' first steps but not
+    SPT; the released code's optimiser and bounded labels do better on MOSI's
+    validation split, with the paper's heads and masked padding (see README).
+    """
+    config.text.pretrained = 'minilm'
+    config.data.standardize = True
+    config.objective.label_bound = 3.0
+    use_released_optimiser(config.optim)
+
+
+VARIANTS = {'released': use_released, 'aligned': use_aligned, 'minilm': use_minilm}
 
 
 def apply_variants(config: ConfigDict, names: str) -> None:

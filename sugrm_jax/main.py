@@ -70,15 +70,17 @@ def main(argv: list[str]) -> None:
     # The libraries' own notes would bury ours.
     logging.set_verbosity(logging.WARNING)
     # Heavy imports wait until the command line is known to be good.
-    from sugrm_jax.train.loop import train
+    from sugrm_jax.parallel import keep_compiled
+    from sugrm_jax.training.loop import train
 
+    keep_compiled()
     config = _CONFIG.value
     train(config, _WORKDIR.value or pathlib.Path('runs') / config.name)
 
 
 def run() -> None:
     """The command: 2 for what the user can mend, 128 + signal when stopped."""
-    from sugrm_jax.train.interrupt import Interrupted
+    from sugrm_jax.training.interrupt import Interrupted
 
     try:
         app.run(main, flags_parser=parse)

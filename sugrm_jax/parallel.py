@@ -1,4 +1,4 @@
-"""Data parallelism: one mesh axis, `data`, over all devices.
+"""Devices: data parallelism over one mesh axis, `data`, and compiled programs.
 
 A device alone is a mesh of one; the same program runs on any number.
 """
@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from sugrm_jax.cache import cache_folder
 from sugrm_jax.types import Batch, PyTree
 
 
@@ -43,3 +44,13 @@ def place_batch(batch: Batch, mesh: Mesh) -> Batch:
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
     """Puts a pytree on every device, whole."""
     return jax.device_put(tree, replicated(mesh))
+
+
+def keep_compiled() -> None:
+    """Keeps compiled programs in the user's cache folder, for the next start.
+
+    A folder that `JAX_COMPILATION_CACHE_DIR` names is left as it is.
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        folder = cache_folder() / 'compiled'
+        jax.config.update('jax_compilation_cache_dir', str(folder))

@@ -57,12 +57,13 @@ class BertConfig:
             )
 
 
-def check_tokens(tokens: np.ndarray, config: BertConfig) -> None:
+def check_tokens(tokens: np.ndarray, config: BertConfig, path: str) -> None:
     """Refuses tokens that the encoder has no embedding for.
 
     Args:
       tokens: int `[N, 3, L_t]`: ids, mask, segment ids.
       config: of the encoder.
+      path: of the data, for the message.
 
     Raises:
       UserError: an id outside the vocabulary, a segment id outside the segment
@@ -75,9 +76,10 @@ def check_tokens(tokens: np.ndarray, config: BertConfig) -> None:
         low, high = tokens[:, row].min(initial=0), tokens[:, row].max(initial=0)
         if low < 0 or high >= limit:
             raise UserError(
-                f'The data has {what} {low if low < 0 else high}, but this BERT knows '
-                f'0 to {limit - 1}; use the BERT whose vocabulary the data was '
-                'tokenised with (field text.pretrained).'
+                f'{path}: text_bert has the {what} {low if low < 0 else high}, but '
+                f'this BERT knows 0 to {limit - 1}; set text.pretrained to the one '
+                'whose vocabulary the data was tokenised with (bert-base-uncased for '
+                'MOSI and MOSEI).'
             )
     _check_steps(tokens.shape[-1], config)
 

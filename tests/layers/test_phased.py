@@ -20,7 +20,7 @@ LENGTHS = {
 }
 
 
-def spt(shifts=('stride', 'phase'), dropout=DropoutRates()):
+def spt(shifts=('stride', 'phase'), dropout=None):
     return PhasedTransformer(
         PhasedConfig(
             width=8,
@@ -29,7 +29,7 @@ def spt(shifts=('stride', 'phase'), dropout=DropoutRates()):
             input_attention=Sampling(5, 7, shifts),
             cross_attention=Sampling(1, 5, ('stride', 'phase')),
             self_attention=Sampling(1, 3, ('stride',)),
-            dropout=dropout,
+            dropout=dropout or DropoutRates(),
             skip_zero_steps=False,
         )
     )

@@ -18,7 +18,7 @@ from sugrm_jax.data.batches import Packer, batch_count, make_batch
 from sugrm_jax.layers import bert, pretrained
 from sugrm_jax.layers.text import TextConfig, TextEncoder, TokenPacker
 from sugrm_jax.models.system import System
-from sugrm_jax.train.optim import OptimConfig, make_optimizer
+from sugrm_jax.training.optim import OptimConfig, make_optimizer
 from sugrm_jax.types import Dataset, PyTree
 
 
@@ -97,7 +97,7 @@ def prepare(config: Mapping[str, Any]) -> Setup:
     bert_config = pretrained.read_config(folder)
     dataset, scaling = load.load(experiment.data, folder, experiment.text.length)
     for split in dataset.splits.values():
-        bert.check_tokens(split.tokens, bert_config)
+        bert.check_tokens(split.tokens, bert_config, dataset.path)
     text = TextEncoder(bert_config, experiment.text)
     system = models.build(experiment.model, experiment.objective, text)
     params = initial_params(system, dataset, experiment.seed)

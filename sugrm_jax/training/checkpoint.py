@@ -14,7 +14,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from sugrm_jax.errors import UserError
-from sugrm_jax.train.state import TrainState
+from sugrm_jax.training.state import TrainState
 from sugrm_jax.types import PyTree
 
 

@@ -16,9 +16,9 @@ from sugrm_jax.config import flat
 from sugrm_jax.data.mmsa import KNOWN_FILES
 from sugrm_jax.errors import UserError
 from sugrm_jax.results import files, page, unimodal
-from sugrm_jax.train import evaluate
-from sugrm_jax.train.checkpoint import Progress
-from sugrm_jax.train.setup import Setup
+from sugrm_jax.training import evaluate
+from sugrm_jax.training.checkpoint import Progress
+from sugrm_jax.training.setup import Setup
 from sugrm_jax.types import MODALITIES, Dataset
 
 

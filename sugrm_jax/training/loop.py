@@ -17,14 +17,14 @@ from sugrm_jax import parallel
 from sugrm_jax.config import plain
 from sugrm_jax.data.batches import batch_count, batches, epoch_order
 from sugrm_jax.errors import UserError
-from sugrm_jax.train import evaluate, record
-from sugrm_jax.train.checkpoint import Checkpoints, Progress
-from sugrm_jax.train.interrupt import Interrupted, StopRequest
-from sugrm_jax.train.optim import drop_partial_group
-from sugrm_jax.train.progress import TrainingProgress
-from sugrm_jax.train.setup import Setup, prepare
-from sugrm_jax.train.state import TrainState, start_state
-from sugrm_jax.train.step import eval_step, train_step
+from sugrm_jax.training import evaluate, record
+from sugrm_jax.training.checkpoint import Checkpoints, Progress
+from sugrm_jax.training.interrupt import Interrupted, StopRequest
+from sugrm_jax.training.optim import drop_partial_group
+from sugrm_jax.training.progress import TrainingProgress
+from sugrm_jax.training.setup import Setup, prepare
+from sugrm_jax.training.state import TrainState, start_state
+from sugrm_jax.training.step import eval_step, train_step
 from sugrm_jax.types import MODALITIES, Batch
 
 

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from sugrm_jax.losses import weighted_mean
 from sugrm_jax.objectives import Objective
-from sugrm_jax.train.state import TrainState
+from sugrm_jax.training.state import TrainState
 from sugrm_jax.types import Array, Batch, Outputs
 
 
@@ -72,7 +72,7 @@ def train_step(
     report = {
         'loss': loss,
         **means,
-        'grad_norm': optax.global_norm(grads),
+        'grad_norm': optax.tree.norm(grads),
         'finite': finite,
     }
     return state, report

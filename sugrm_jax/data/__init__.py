@@ -1,0 +1,1 @@
+"""Data on the host: reading, checking, scaling, tokenising and simulating."""

@@ -1,0 +1,147 @@
+"""One field of an MMSA file at a time: from what people store to what we compute with.
+
+`where` names the file, the split and the field in messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sugrm_jax.errors import UserError
+
+
+def check_count(value: Any, count: int, where: str) -> None:
+    """Raises a `UserError` unless `value` has one entry for each of `count` ids."""
+    if not _is_array(value):
+        raise UserError(f'{where} must be an array, not {type(value).__name__}.')
+    if len(value) != count:
+        raise UserError(f'{where} has {len(value)} entries where id has {count}.')
+
+
+def strings(value: Any, where: str) -> list[str]:
+    """Texts or ids as `N` str; bytes are read as UTF-8, whole numbers written out."""
+    result = []
+    for item in value:
+        if isinstance(item, bytes):
+            item = item.decode('utf-8', errors='replace')
+        if not isinstance(item, str | int | np.integer):
+            raise UserError(f'{where} must hold texts, not {type(item).__name__}.')
+        result.append(str(item))
+    return result
+
+
+def numbers(value: Any, where: str) -> np.ndarray:
+    """A field of numbers as an array; lists and arrays of objects are taken too."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == 'O':
+        value = value.tolist()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise UserError(f'{where} is ragged: its rows differ in shape.') from error
+    if array.dtype.kind not in 'biuf':
+        raise UserError(f'{where} must hold numbers, not values of {array.dtype}.')
+    return array
+
+
+def features(value: Any, where: str) -> tuple[np.ndarray, int]:
+    """Sequence features as float32 `[N, L, D]`, and how many values were not finite.
+
+    `[N, D]` is one step per utterance. NaN and ±inf become 0: real files have −inf
+    where the logarithm of a silent frame was taken.
+    """
+    array = numbers(value, where)
+    if array.ndim == 2:
+        array = array[:, None]
+    if array.ndim != 3 or 0 in array.shape[1:]:
+        raise UserError(
+            f'{where} must have the shape [N, L, D] or [N, D], not {shape(array)}.'
+        )
+    with np.errstate(over='ignore'):  # too large for float32 is counted as inf
+        array = array.astype(np.float32, copy=False)
+    bad = ~np.isfinite(array)
+    count = int(bad.sum())
+    return (np.where(bad, np.float32(0), array) if count else array), count
+
+
+def lengths(array: np.ndarray, claimed: Any, where: str) -> np.ndarray:
+    """Real steps of each sequence, int32 `[N]`.
+
+    Args:
+      array: features `[N, L, D]`.
+      claimed: the file's lengths, or None, when the last step that is not zero counts
+        as the last (aligned files have no lengths).
+      where: for messages.
+
+    Returns:
+      The lengths; 0 for an all-zero sequence whatever the file claims: such an
+      utterance lacks the modality.
+    """
+    real = array.any(axis=2)
+    last = np.where(real.any(axis=1), array.shape[1] - real[:, ::-1].argmax(axis=1), 0)
+    if claimed is None:
+        return last.astype(np.int32)
+    given = numbers(claimed, where)
+    if given.shape != last.shape:
+        raise UserError(f'{where} must have the shape [N], not {shape(given)}.')
+    fits = (given >= 0) & (given <= array.shape[1]) & (given == np.floor(given))
+    if not fits.all():
+        raise UserError(
+            f'{where} must be whole numbers from 0 to {array.shape[1]}, the length of '
+            f'the sequences; it holds {given[~fits][0]}.'
+        )
+    return np.where(last > 0, given, 0).astype(np.int32)
+
+
+def tokens(value: Any, where: str) -> np.ndarray:
+    """Token ids, mask and segment ids as int32 `[N, 3, L]`; files store floats."""
+    array = numbers(value, where)
+    if array.ndim != 3 or array.shape[1] != 3 or array.shape[2] == 0:
+        raise UserError(f'{where} must have the shape [N, 3, L], not {shape(array)}.')
+    limit = np.iinfo(np.int32).max
+    if not ((array >= 0) & (array <= limit) & (array == np.floor(array))).all():
+        raise UserError(f'{where} must hold whole numbers that are not negative.')
+    for row, name in ((1, 'mask'), (2, 'segment ids')):
+        if not np.isin(array[:, row], (0, 1)).all():
+            raise UserError(f'{where}: the {name}, row {row}, must be 0 or 1.')
+    return array.astype(np.int32)
+
+
+def labels(
+    value: Any, ids: Sequence[str], label_range: float, where: str
+) -> np.ndarray:
+    """Sentiment labels as float32 `[N]`, all finite and in range."""
+    array = numbers(value, where).astype(np.float32)
+    if array.shape != (len(ids),):
+        raise UserError(f'{where} must have the shape [N], not {shape(array)}.')
+    for bad, what, mend in (
+        (~np.isfinite(array), 'NaN or infinite', 'take these utterances out'),
+        (
+            np.abs(array) > label_range,
+            f'outside ±{label_range:g}',
+            'set data.label_range: 3 for MOSI and MOSEI, 1 for CH-SIMS',
+        ),
+    ):
+        if bad.any():
+            named = [f'{ids[i]} ({array[i]:g})' for i in np.flatnonzero(bad)]
+            raise UserError(f'{where}: {what} for {some(named)}; {mend}.')
+    return array
+
+
+def some(names: list[str], most: int = 5) -> str:
+    """The first names, and how many there are when that is not all."""
+    shown = ', '.join(names[:most])
+    return f'{shown}, … ({len(names)} in all)' if len(names) > most else shown
+
+
+def shape(array: np.ndarray) -> str:
+    """A shape as the documentation writes it: `[N, L, D]`."""
+    return f'[{", ".join(map(str, array.shape))}]'
+
+
+def _is_array(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, list | tuple)

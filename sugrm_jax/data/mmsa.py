@@ -1,0 +1,301 @@
+"""Data sets in MMSA format, the field's exchange format, as typed splits.
+
+A file is a pickle `{train|valid|test: {field: array}}`. What real files get wrong and
+can be mended (infinities in features, tokens stored as floats) is mended and noted;
+what cannot be trusted (labels, shapes) is a `UserError`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sugrm_jax.data import fields, pickles
+from sugrm_jax.errors import UserError
+from sugrm_jax.types import MODALITIES, Dataset, Split
+
+# SHA-256 → name, of the files as the field shares them.
+KNOWN_FILES = {
+    '78e0f8b5ef8ff71558e7307848fc1fa929ecb078203f565ab22b9daab2e02524': (
+        'MOSI unaligned_50.pkl'
+    ),
+    'd3994fd25681f9c7ad6e9c6596a6fe9b4beb85ff7d478ba978b124139002e5f9': (
+        'MOSI aligned_50.pkl'
+    ),
+    'ad8b23d50557045e7d47959ce6c5b955d8d983f2979c7d9b7b9226f6dd6fec1f': (
+        'MOSEI unaligned_50.pkl'
+    ),
+    '45eccfb748a87c80ecab9bfac29582e7b1466bf6605ff29d3b338a75120bf791': (
+        'MOSEI aligned_50.pkl'
+    ),
+    'c9e20c13ec0454d98bb9c1e520e490c75146bfa2dfeeea78d84de047dbdd442f': (
+        'SIMS unaligned_39.pkl'
+    ),
+}
+SPLITS = ('train', 'valid', 'test')
+NEEDED = ('raw_text', 'id', 'audio', 'vision', 'regression_labels')
+OPTIONAL = (
+    'text_bert',
+    'text',
+    'audio_lengths',
+    'vision_lengths',
+    *(f'regression_labels_{s.upper()}' for s in MODALITIES),
+    'classification_labels',
+    'annotations',
+)
+
+# Fields whose name in a file is not ours.
+_NAMES = {'tokens': 'text_bert'}
+
+Tokenizer = Callable[[list[str]], np.ndarray]
+
+
+def load_dataset(
+    path: str | os.PathLike,
+    *,
+    label_range: float = 3.0,
+    strict: bool = False,
+    tokenizer: Tokenizer | None = None,
+) -> Dataset:
+    """Reads an MMSA file.
+
+    Args:
+      path: the pickle.
+      label_range: labels lie in `[-label_range, label_range]`: 3 for MOSI and MOSEI,
+        1 for CH-SIMS.
+      strict: refuse ids that are in more than one split, rather than note them.
+      tokenizer: `N` texts → int32 `[N, 3, L_t]` (ids, mask, segment ids), for splits
+        that have no `text_bert`.
+
+    Returns:
+      The data set. Its notes say what was mended and what is odd.
+
+    Raises:
+      UserError: the file cannot be read (`pickles.load`) or used (`make_dataset`).
+    """
+    raw = pickles.load(path)
+    return make_dataset(
+        raw,
+        path=os.fspath(path),
+        sha256=fingerprint(path),
+        label_range=label_range,
+        strict=strict,
+        tokenizer=tokenizer,
+    )
+
+
+def fingerprint(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def fingerprint_arrays(raw: Mapping[str, Mapping[str, Any]]) -> str:
+    """SHA-256 of arrays that are in no file, by split and field, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name in sorted(raw):
+        for field in sorted(raw[name]):
+            array = np.asarray(raw[name][field])
+            digest.update(f'{name}/{field}/{array.dtype.str}{array.shape}'.encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def make_dataset(
+    raw: Any,
+    *,
+    path: str,
+    sha256: str | None = None,
+    label_range: float = 3.0,
+    strict: bool = False,
+    tokenizer: Tokenizer | None = None,
+) -> Dataset:
+    """The data set in `raw`, which is laid out as an MMSA file.
+
+    Args:
+      raw: by split, a dict of arrays.
+      path: where it came from, for messages.
+      sha256: the file's fingerprint; None for arrays that were simulated.
+      label_range, strict, tokenizer: see `load_dataset`.
+
+    Raises:
+      UserError: a split or field is missing or empty, of another size, rank or type
+        than it should be, or shaped differently in another split; tokens are no
+        tokens; labels are missing, constant or out of range; `strict` and shared ids.
+    """
+    check_layout(raw, path)
+    splits, notes = {}, []
+    for name in SPLITS:
+        splits[name], found = _split(
+            raw[name], f'{path}, split {name}', label_range, tokenizer
+        )
+        notes += [f'{name}: {note}' for note in found]
+    check_shapes(splits, path)
+    if shared := shared_ids(splits):
+        note = _shared_note(shared)
+        if strict:
+            raise UserError(f'{path}: {note}. Set data.strict to false to allow it.')
+        notes.append(note)
+    return Dataset(
+        **splits,
+        path=path,
+        sha256=sha256 or fingerprint_arrays(raw),
+        label_range=label_range,
+        notes=(*notes, *_range_note(splits, label_range)),
+    )
+
+
+def check_layout(raw: Any, path: str) -> None:
+    """Raises a `UserError` unless `raw` has the splits and each the needed fields."""
+    if not isinstance(raw, Mapping):
+        raise UserError(
+            f'{path} holds a value of type {type(raw).__name__}; an MMSA file is a '
+            f'dict of the splits {", ".join(SPLITS)}.'
+        )
+    for name in SPLITS:
+        if name not in raw:
+            raise UserError(
+                f'{path} has no split {name!r}; it has {_listed(raw)}. An MMSA file '
+                f'has {", ".join(SPLITS)}.'
+            )
+        if not isinstance(raw[name], Mapping):
+            raise UserError(
+                f'{path}, split {name} must be a dict of arrays, not '
+                f'{type(raw[name]).__name__}.'
+            )
+        for field in NEEDED:
+            if field not in raw[name]:
+                raise UserError(
+                    f'{path}, split {name} has no field {field!r}; it has '
+                    f'{_listed(raw[name])}.'
+                )
+
+
+def check_shapes(splits: dict[str, Split], path: str) -> None:
+    """Raises a `UserError` unless lengths and widths are the same in all splits."""
+    first = splits['train']
+    for name, split in splits.items():
+        for field in ('tokens', 'audio', 'vision', 'text'):
+            ours, theirs = (getattr(s, field) for s in (first, split))
+            if (ours is None) != (theirs is None):
+                raise UserError(f'{path}: only some splits have {field!r}.')
+            if ours is not None and ours.shape[1:] != theirs.shape[1:]:
+                raise UserError(
+                    f'{path}: {_NAMES.get(field, field)} has the shape '
+                    f'{fields.shape(ours)} in train and {fields.shape(theirs)} in '
+                    f'{name}; all but N must be the same.'
+                )
+        if set(split.unimodal) != set(first.unimodal):
+            raise UserError(
+                f'{path}: train has unimodal labels for {_listed(first.unimodal)}, '
+                f'{name} for {_listed(split.unimodal)}.'
+            )
+
+
+def shared_ids(splits: dict[str, Split]) -> dict[str, list[str]]:
+    """Utterance ids in more than one split, with the splits they are in."""
+    places: dict[str, list[str]] = {}
+    for name, split in splits.items():
+        for key in dict.fromkeys(split.ids):
+            places.setdefault(key, []).append(name)
+    return {key: names for key, names in places.items() if len(names) > 1}
+
+
+def _split(
+    raw: Mapping, where: str, label_range: float, tokenizer: Tokenizer | None
+) -> tuple[Split, list[str]]:
+    """One split, and notes on what was mended or is odd in it."""
+    ids = fields.strings(raw['id'], f'{where}: id')
+    if not ids:
+        raise UserError(f'{where} is empty.')
+    for field in (*NEEDED, *OPTIONAL):
+        if field in raw:
+            fields.check_count(raw[field], len(ids), f'{where}: {field}')
+    label = _label(raw, ids, label_range, where)
+    raw_text = fields.strings(raw['raw_text'], f'{where}: raw_text')
+    arrays, notes = {'tokens': _tokens(raw, raw_text, where, tokenizer)}, []
+    for field in ('audio', 'vision'):
+        array, bad = fields.features(raw[field], f'{where}: {field}')
+        claimed = raw.get(f'{field}_lengths')
+        length = fields.lengths(array, claimed, f'{where}: {field}_lengths')
+        arrays |= {field: array, f'{field}_length': length}
+        notes += _bad_note(field, bad) + _length_notes(field, array, length, claimed)
+    if 'text' in raw:
+        arrays['text'], bad = fields.features(raw['text'], f'{where}: text')
+        notes += _bad_note('text', bad)
+    unimodal = {
+        s: fields.labels(raw[field], ids, label_range, f'{where}: {field}')
+        for s in MODALITIES
+        if (field := f'regression_labels_{s.upper()}') in raw
+    }
+    split = Split(ids=ids, raw_text=raw_text, label=label, unimodal=unimodal, **arrays)
+    return split, notes
+
+
+def _label(raw: Mapping, ids: list[str], label_range: float, where: str) -> np.ndarray:
+    where = f'{where}: regression_labels'
+    label = fields.labels(raw['regression_labels'], ids, label_range, where)
+    if (label == label[0]).all():
+        raise UserError(
+            f'{where} are all {label[0]:g}: there is nothing to learn or to measure.'
+        )
+    return label
+
+
+def _tokens(
+    raw: Mapping, raw_text: list[str], where: str, tokenizer: Tokenizer | None
+) -> np.ndarray:
+    if 'text_bert' in raw:
+        return fields.tokens(raw['text_bert'], f'{where}: text_bert')
+    if tokenizer is None:
+        raise UserError(
+            f'{where} has no text_bert: give a tokenizer for its raw_text '
+            '(text.pretrained names one), or a file that has text_bert.'
+        )
+    return fields.tokens(tokenizer(raw_text), f'{where}: tokenised raw_text')
+
+
+def _bad_note(field: str, count: int) -> list[str]:
+    values = 'value was' if count == 1 else 'values were'
+    return [f'{count} {field} {values} NaN or infinite and became 0'] if count else []
+
+
+def _length_notes(
+    field: str, array: np.ndarray, length: np.ndarray, claimed: Any
+) -> list[str]:
+    notes, absent = [], length == 0
+    if absent.any():
+        note = f'{absent.sum()} of {len(length)} utterances have no {field}'
+        if claimed is not None and (wrong := np.asarray(claimed)[absent] > 0).any():
+            note += f'; the file gives {wrong.sum()} of them a length, but all is 0'
+        notes.append(note)
+    after = np.arange(array.shape[1]) >= length[:, None]
+    beyond = (after & array.any(axis=2)).any(axis=1).sum()
+    if beyond:
+        notes.append(
+            f'{beyond} of {len(length)} utterances have {field} beyond their length'
+        )
+    return notes
+
+
+def _range_note(splits: dict[str, Split], label_range: float) -> list[str]:
+    largest = max(float(np.abs(split.label).max()) for split in splits.values())
+    if largest > label_range / 2:
+        return []
+    return [
+        f'no label is beyond ±{largest:g}, of a range of ±{label_range:g}: is '
+        'data.label_range right? CH-SIMS has 1'
+    ]
+
+
+def _shared_note(shared: dict[str, list[str]]) -> str:
+    named = [f'{key} ({" and ".join(names)})' for key, names in shared.items()]
+    return f'ids in more than one split: {fields.some(named)}'
+
+
+def _listed(names: Mapping) -> str:
+    return ', '.join(sorted(map(str, names))) or 'nothing'

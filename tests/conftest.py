@@ -1,0 +1,13 @@
+"""For all tests: compiled programs are kept on disk, for the tests that follow."""
+
+import os
+import pathlib
+import tempfile
+
+# Before jax is imported, and for the processes that tests start.
+os.environ.setdefault(
+    'JAX_COMPILATION_CACHE_DIR',
+    str(pathlib.Path(tempfile.gettempdir()) / f'sugrm_jax_tests_{os.getuid()}'),
+)
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')

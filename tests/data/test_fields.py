@@ -1,0 +1,161 @@
+"""Single fields: what is stored in odd ways, and what is refused."""
+
+import numpy as np
+import pytest
+
+from sugrm_jax.data import fields
+from sugrm_jax.errors import UserError
+
+WHERE = 'data.pkl, split train: field'
+
+
+def same(ours, theirs):
+    np.testing.assert_array_equal(ours, theirs, strict=True)
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        np.array(['a', '7', 'ü']),
+        np.array(['a', '7', 'ü'], object),
+        ['a', 7, 'ü'],
+        ('a', np.int64(7), 'ü'.encode()),
+        [np.str_('a'), np.bytes_(b'7'), 'ü'],
+    ],
+)
+def test_strings(value):
+    assert fields.strings(value, WHERE) == ['a', '7', 'ü']
+    assert all(type(text) is str for text in fields.strings(value, WHERE))
+
+
+@pytest.mark.parametrize('value', [[None], [1.5], [['a']], np.array([['a']])])
+def test_strings_refuses(value):
+    with pytest.raises(UserError, match=f'{WHERE} must hold texts, not '):
+        fields.strings(value, WHERE)
+
+
+@pytest.mark.parametrize(
+    ('value', 'reason'),
+    [
+        ([[1, 2], [3]], 'is ragged'),
+        (['1', '2'], 'must hold numbers'),
+        (np.array([{}], object), 'must hold numbers'),
+        (np.array([1j]), 'must hold numbers'),
+    ],
+)
+def test_numbers_refuses(value, reason):
+    with pytest.raises(UserError, match=f'{WHERE} {reason}'):
+        fields.numbers(value, WHERE)
+
+
+def test_numbers_takes_lists_and_objects():
+    same(fields.numbers([1, 2.5], WHERE), np.array([1, 2.5]))
+    same(fields.numbers(np.array([1, 2.5], object), WHERE), np.array([1, 2.5]))
+
+
+def test_features_become_float32_and_finite():
+    value = np.array([[[0.1, np.nan]], [[-np.inf, np.inf]], [[1e39, -2.0]]])
+    array, bad = fields.features(value, WHERE)
+    same(array, np.array([[[0.1, 0]], [[0, 0]], [[0, -2]]], np.float32))
+    assert bad == 4  # 1e39 is beyond float32
+    assert np.isnan(value[0, 0, 1]), "the caller's array stays as it is"
+
+
+def test_features_of_one_step():
+    array, bad = fields.features(np.array([[1, 2], [3, 4]]), WHERE)
+    same(array, np.array([[[1, 2]], [[3, 4]]], np.float32))
+    assert bad == 0
+
+
+@pytest.mark.parametrize('shape', [(3,), (3, 2, 2, 2), (3, 0, 2), (3, 2, 0), (3, 0)])
+def test_features_refuses_other_ranks(shape):
+    written = (
+        rf'\[{", ".join(map(str, shape))}\]' if shape != (3, 0) else r'\[3, 1, 0\]'
+    )
+    with pytest.raises(UserError, match=rf'must have the shape .*, not {written}'):
+        fields.features(np.zeros(shape), WHERE)
+
+
+# Last steps that are not zero: the second, none, the third (after a zero step).
+STEPS = np.array([[1, 2, 0], [0, 0, 0], [1, 0, 3]], np.float32)[..., None]
+
+
+def test_lengths_are_where_the_features_end():
+    same(fields.lengths(STEPS, None, WHERE), np.array([2, 0, 3], np.int32))
+
+
+@pytest.mark.parametrize('claimed', [[3, 2, 0], np.array([3.0, 2, 0])])
+def test_lengths_of_the_file_hold_but_for_absent_modalities(claimed):
+    same(fields.lengths(STEPS, claimed, WHERE), np.array([3, 0, 0], np.int32))
+
+
+@pytest.mark.parametrize('wrong', [-1, 4, 1.5, np.nan, np.inf])
+def test_lengths_refuses(wrong):
+    with pytest.raises(UserError, match=f'whole numbers from 0 to 3, .* holds {wrong}'):
+        fields.lengths(STEPS, [1, wrong, 1], WHERE)
+
+
+def test_tokens_are_whole():
+    value = np.zeros((2, 3, 4))
+    value[:, 0], value[:, 1, :2], value[1, 2] = 30521, 1, 1
+    same(fields.tokens(value, WHERE), value.astype(np.int32))
+
+
+@pytest.mark.parametrize(
+    ('row', 'wrong', 'reason'),
+    [
+        (0, 0.5, 'whole numbers'),
+        (0, -1, 'not negative'),
+        (0, np.nan, 'whole numbers'),
+        (0, np.inf, 'whole numbers'),
+        (0, 2.0**31, 'whole numbers'),
+        (1, 2, 'the mask'),
+        (2, 2, 'the segment ids'),
+    ],
+)
+def test_tokens_refuses(row, wrong, reason):
+    value = np.zeros((2, 3, 4))
+    value[1, row, 2] = wrong
+    with pytest.raises(UserError, match=f'{WHERE}.*{reason}'):
+        fields.tokens(value, WHERE)
+
+
+@pytest.mark.parametrize('shape', [(3, 4), (2, 2, 4), (2, 3, 0), (2, 3, 4, 1)])
+def test_tokens_refuses_other_shapes(shape):
+    with pytest.raises(UserError, match=r'must have the shape \[N, 3, L\], not \['):
+        fields.tokens(np.zeros(shape), WHERE)
+
+
+def test_labels_at_the_limit_are_in_range():
+    same(fields.labels([-1, 1.0], 'ab', 1.0, WHERE), np.array([-1, 1], np.float32))
+
+
+@pytest.mark.parametrize(
+    ('value', 'reason'),
+    [
+        ([0, np.nan], r'NaN or infinite for b \(nan\); take these utterances out'),
+        ([-np.inf, 0], r'NaN or infinite for a \(-inf\)'),
+        ([1.25, 0], r'outside ±1 for a \(1.25\); set data.label_range'),
+        ([[1], [0]], r'must have the shape \[N\], not \[2, 1\]'),
+    ],
+)
+def test_labels_refuses(value, reason):
+    with pytest.raises(UserError, match=f'{WHERE}.*{reason}'):
+        fields.labels(value, 'ab', 1.0, WHERE)
+
+
+@pytest.mark.parametrize('value', [3, None, 'abc', np.array(3), {}])
+def test_count_needs_an_array(value):
+    with pytest.raises(UserError, match=f'{WHERE} must be an array'):
+        fields.check_count(value, 3, WHERE)
+
+
+def test_count():
+    fields.check_count([[1], [2, 3]], 2, WHERE)
+    with pytest.raises(UserError, match='has 2 entries where id has 3'):
+        fields.check_count(np.zeros((2, 5)), 3, WHERE)
+
+
+def test_names_are_cut_short():
+    assert fields.some(list('abcde')) == 'a, b, c, d, e'
+    assert fields.some(list('abcdef')) == 'a, b, c, d, e, … (6 in all)'

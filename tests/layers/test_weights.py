@@ -1,0 +1,172 @@
+"""Reading weights: safetensors and PyTorch's format; nothing of a file is run."""
+
+import io
+import pickle
+import zipfile
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from sugrm_jax.errors import UserError
+from sugrm_jax.layers.weights import read_weights
+
+
+@pytest.mark.parametrize('dtype', [np.float16, ml_dtypes.bfloat16])
+def test_half_precision_safetensors_become_float32(tmp_path, dtype):
+    numbers = np.random.default_rng(0).normal(size=(2, 3)).astype(dtype)
+    save_file({'x': numbers}, tmp_path / 'model.safetensors')
+    found = read_weights(tmp_path)['x']
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, numbers.astype(np.float32))
+
+
+def test_damaged_safetensors(tmp_path):
+    path = tmp_path / 'model.safetensors'
+    save_file({'x': np.zeros(100, np.float32)}, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match='not a whole safetensors file'):
+        read_weights(tmp_path)
+
+
+def test_no_weights(tmp_path):
+    with pytest.raises(UserError, match=r'neither model\.safetensors nor pytorch'):
+        read_weights(tmp_path)
+
+
+# pytorch_model.bin. Opcodes of protocol 0 are lines of text.
+
+
+def integers(*numbers):
+    return b'(' + b''.join(b'I%d\n' % n for n in numbers) + b't'
+
+
+def tensor(size=6, offset=0, shape=(2, 3), strides=(3, 1), storage=b'FloatStorage'):
+    reference = b'(Vstorage\nctorch\n%b\nV0\nVcpu\nI%d\ntQ' % (storage, size)
+    rest = b'I%d\n' % offset + integers(*shape) + integers(*strides)
+    hooks = b'I00\nccollections\nOrderedDict\n)R'
+    return b'ctorch._utils\n_rebuild_tensor_v2\n(' + reference + rest + hooks + b'tR'
+
+
+def torch_file(folder, value, extra=None, compression=zipfile.ZIP_STORED):
+    """A `pytorch_model.bin` with the table `{'x': value}` over the numbers 0 to 5."""
+    files = {
+        'data.pkl': b'\x80\x02}Vx\n' + value + b's.',
+        'data/0': np.arange(6, dtype='<f4').tobytes(),
+    } | (extra or {})
+    with zipfile.ZipFile(folder / 'pytorch_model.bin', 'w', compression) as archive:
+        for name, content in files.items():
+            archive.writestr(f'archive/{name}', content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ('layout', 'wanted'),
+    [
+        ({}, [[0, 1, 2], [3, 4, 5]]),
+        ({'shape': (3, 2), 'strides': (1, 3)}, [[0, 3], [1, 4], [2, 5]]),
+        ({'offset': 2, 'shape': (2,), 'strides': (3,)}, [2, 5]),
+        ({'offset': 4, 'shape': (), 'strides': ()}, 4),
+        ({'offset': 6, 'shape': (0, 3), 'strides': (3, 1)}, np.zeros((0, 3))),
+    ],
+)
+def test_tensors_by_offset_and_strides(tmp_path, layout, wanted):
+    found = read_weights(torch_file(tmp_path, tensor(**layout)))['x']
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ('storage', 'dtype'),
+    [
+        (b'HalfStorage', np.float16),
+        (b'BFloat16Storage', ml_dtypes.bfloat16),
+        (b'LongStorage', np.int64),
+    ],
+)
+def test_storages_of_other_types(tmp_path, storage, dtype):
+    numbers = np.array([1, -2, 3, 0, 5, 96]).astype(dtype)
+    torch_file(tmp_path, tensor(storage=storage), {'data/0': numbers.tobytes()})
+    np.testing.assert_array_equal(read_weights(tmp_path)['x'].ravel(), numbers)
+
+
+@pytest.mark.parametrize(
+    'layout',
+    [
+        {'offset': 1},
+        {'offset': -1},
+        {'strides': (4, 1)},
+        {'offset': 3, 'strides': (-3, 1)},
+        {'shape': (2, -3)},
+        {'shape': (7,), 'strides': (0,)},
+        {'shape': (2, 3, 1)},
+        {'size': 7},
+    ],
+)
+def test_tensors_beyond_their_storage_are_refused(tmp_path, layout):
+    with pytest.raises(UserError, match='cannot be read as PyTorch weights'):
+        read_weights(torch_file(tmp_path, tensor(**layout)))
+
+
+@pytest.mark.parametrize(
+    ('module', 'name'),
+    [
+        ('pathlib', 'Path'),
+        ('builtins', 'eval'),
+        ('torch', 'load'),
+        ('torch._utils', '_rebuild_parameter'),
+        ('numpy', 'ndarray'),
+    ],
+)
+def test_forbidden_names_are_refused_by_name(tmp_path, module, name):
+    value = f'c{module}\n{name}\n'.encode()
+    with pytest.raises(UserError, match=rf'asks for {module}\.{name}.*not run'):
+        read_weights(torch_file(tmp_path, value))
+
+
+def test_nothing_of_a_hostile_file_runs(tmp_path):
+    witness = tmp_path / 'witness'
+    command = f'touch {witness}'
+    # system(command), which this very pickle runs when it is read by pickle.load.
+    value = b'cposix\nsystem\n(V%b\ntR' % command.encode()
+    pickle.load(io.BytesIO(b'\x80\x02}Vx\n' + value + b's.'))
+    assert witness.exists(), 'the hostile file is not hostile'
+    witness.unlink()
+    with pytest.raises(UserError, match=r'posix\.system'):
+        read_weights(torch_file(tmp_path, value))
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize(
+    ('value', 'extra', 'message'),
+    [
+        (b'I1\n', {}, "'x' is not a tensor"),
+        (tensor(), {'byteorder': b'big'}, 'big-endian'),
+        (tensor(), {'data.pkl': b'I1\n.'}, 'no table of tensors'),
+        (tensor(), {'data.pkl': b'\x80\x02}Vx'}, 'UnpicklingError'),
+        (tensor(), {'data.pkl': b''}, 'EOFError'),
+        (tensor(), {'sub/data.pkl': b''}, None),
+        (b'(Vmodule\nI1\ntQ', {}, 'cannot be read'),
+        (tensor().replace(b'V0\n', b'V../../1\n'), {}, 'cannot be read'),
+    ],
+)
+def test_odd_archives(tmp_path, value, extra, message):
+    torch_file(tmp_path, value, extra)
+    if message is None:
+        assert read_weights(tmp_path)['x'].shape == (2, 3)
+    else:
+        with pytest.raises(UserError, match=message):
+            read_weights(tmp_path)
+
+
+def test_compressed_archives_are_refused(tmp_path):
+    with pytest.raises(UserError, match='compressed'):
+        read_weights(torch_file(tmp_path, tensor(), compression=zipfile.ZIP_DEFLATED))
+
+
+def test_format_before_1_6_and_rubbish_are_refused(tmp_path):
+    # The old format starts with a pickled magic number.
+    (tmp_path / 'pytorch_model.bin').write_bytes(b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j')
+    with pytest.raises(UserError, match=r'before 1\.6.*newer PyTorch'):
+        read_weights(tmp_path)

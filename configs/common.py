@@ -130,7 +130,7 @@ def use_minilm(config: ConfigDict) -> None:
     use_released_optimiser(config.optim)
 
 
-VARIANTS = {'released': use_released, 'aligned': use_aligned, 'minilm': use_minilm}
+VARIANTS = {'aligned': use_aligned, 'minilm': use_minilm, 'released': use_released}
 
 
 def apply_variants(config: ConfigDict, names: str) -> None:
@@ -141,3 +141,4 @@ def apply_variants(config: ConfigDict, names: str) -> None:
                 f'unknown config variant {name!r}; there are: ' + ', '.join(VARIANTS)
             )
         VARIANTS[name](config)
+        config.name += f'-{name}'

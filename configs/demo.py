@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from configs import common
 
 
-def get_config() -> ConfigDict:
+def get_config(variants: str = '') -> ConfigDict:
     config = common.sugrm()
     config.name = 'demo'
     config.data.simulate = ConfigDict(
@@ -17,4 +17,5 @@ def get_config() -> ConfigDict:
     config.optim.groups.encoder.lr = 1e-3
     config.optim.groups.other.lr = 1e-3
     config.train.epochs = 20
+    common.apply_variants(config, variants)
     return config

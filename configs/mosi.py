@@ -1,7 +1,8 @@
 """SUGRM on CMU-MOSI.
 
-Variants, combinable with commas: `released` (the released code's settings) and
-`aligned`, as in `--config=configs/mosi.py:aligned,released`.
+Variants, combinable with commas, as in `--config=configs/mosi.py:aligned,released`:
+`released` (the released code's settings), `aligned` (the file aligned to words) and
+`minilm` (a text encoder that needs no hub).
 """
 
 from ml_collections import ConfigDict

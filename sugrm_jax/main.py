@@ -39,6 +39,11 @@ def load_config(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
     config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
     try:
         values(argv)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f'{file} imports {error.name}, which is not found: start the command in '
+            'the folder that holds configs/.'
+        ) from error
     except (flags.Error, ValueError) as error:
         # The library puts a traceback before what matters.
         raise UserError(str(error).strip().splitlines()[-1]) from error
@@ -49,7 +54,7 @@ def parse(argv: list[str]) -> list[str]:
     """Parses the command line; every mistake in it is one clear `UserError`."""
     overrides = [arg for arg in argv if arg.startswith('--config.')]
     files = [arg for arg in argv if arg.startswith('--config=')]
-    if not files and '--help' not in argv:
+    if not files and not any(arg.startswith('--help') for arg in argv):
         raise UserError('Name a config, such as --config=configs/demo.py.')
     for file in files:
         config = load_config(file.removeprefix('--config='))

@@ -68,7 +68,7 @@ def pack(lengths: np.ndarray, row_length: int, at_least: int = 1) -> Packing:
             start[b] = row_length - free[row[b]]
             free[row[b]] -= lengths[b]
     used = int(np.sum(free < row_length))
-    rows = next(n for n in row_sizes(count) if n >= max(used, at_least))
+    rows = next(n for n in row_sizes(max(count, at_least)) if n >= max(used, at_least))
     group, position = np.zeros((2, rows, row_length), np.int32)
     for b in range(count):
         here = row[b], slice(start[b], start[b] + lengths[b])

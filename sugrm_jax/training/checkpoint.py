@@ -67,7 +67,7 @@ class Checkpoints:
         Args:
           state: train state.
           progress: where the run is.
-          labels: generated labels after every epoch, `[epochs, N]` by modality.
+          labels: generated labels by modality, `[1 + epochs, N]`.
         """
         meta = {'identity': self._identity, 'progress': dataclasses.asdict(progress)}
         trees = {'state': state, 'labels': labels}

@@ -25,7 +25,7 @@ from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.state import TrainState, start_state
 from sugrm_jax.training.step import eval_step, train_step
-from sugrm_jax.types import MODALITIES, Batch
+from sugrm_jax.types import Batch
 
 
 def train(
@@ -94,7 +94,6 @@ class Run:
             model=setup.system.model,
             objective=setup.system.objective,
             optimizer=setup.optimizer,
-            seed=setup.experiment.seed,
             average_decay=setup.experiment.optim.average_decay,
         )
         self.train_step = jax.jit(step, donate_argnums=0, out_shardings=everywhere)
@@ -115,7 +114,8 @@ class Run:
         )
         self.state: TrainState = parallel.replicate(state, self.mesh)
         self.progress = Progress()
-        self.labels = {s: np.zeros((0, len(setup.dataset.train))) for s in MODALITIES}
+        # Row 0: the labels before the first epoch.
+        self.labels = self._labels()
         kept = self.checkpoints.restore_latest(self.state)
         if kept:
             self.state, self.progress, labels = kept
@@ -124,6 +124,11 @@ class Run:
                 f'resuming at epoch {self.progress.epoch}, step {self.progress.step}',
                 highlight=False,
             )
+
+    def _labels(self) -> dict[str, np.ndarray]:
+        """Generated labels as they are now, `[1, N]` by modality."""
+        labels = self.setup.system.objective.labels(self.state.memory)
+        return {s: x[None] for s, x in jax.device_get(labels).items()}
 
     @property
     def done(self) -> bool:
@@ -150,7 +155,7 @@ class Run:
         )
         started = time.monotonic() - progress.seconds
         waiting = None
-        epoch = jnp.int32(progress.epoch)
+        epoch, key = jnp.int32(progress.epoch), jax.random.key(config.seed)
         todo = batches(
             split,
             order,
@@ -161,7 +166,7 @@ class Run:
         )
         for batch in todo:
             placed = parallel.place_batch(batch, self.mesh)
-            self.state, report = self.train_step(self.state, placed, epoch)
+            self.state, report = self.train_step(self.state, placed, epoch, key)
             # Read a step behind, so that the host prepares while the devices work.
             if waiting:
                 self._note(*waiting, shown)
@@ -225,7 +230,8 @@ class Run:
         """Validates, records, and keeps the checkpoints."""
         started = time.monotonic()
         setup, progress = self.setup, self.progress
-        if setup.experiment.optim.drop_partial:
+        optim = setup.experiment.optim
+        if optim.drop_partial and optim.accumulate > 1:
             opt_state = drop_partial_group(self.state.opt_state)
             self.state = self.state.replace(opt_state=opt_state)
         predictions = self.predict('valid', self.state.eval_params)
@@ -233,9 +239,8 @@ class Run:
         best = valid['mae'] < progress.best_mae
         if best:
             progress.best_epoch, progress.best_mae = progress.epoch, valid['mae']
-        labels = setup.system.objective.labels(self.state.memory)
-        for s, values in jax.device_get(labels).items():
-            self.labels[s] = np.concatenate([self.labels[s], values[None]])
+        for s, row in self._labels().items():
+            self.labels[s] = np.concatenate([self.labels[s], row])
         row = {
             'epoch': progress.epoch,
             'step': int(self.state.step),

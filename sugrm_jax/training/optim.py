@@ -24,7 +24,7 @@ class GroupConfig:
 
     Attributes:
       pattern: regular expression, searched in parameter names such as
-        `encoder/cross_attention_at/query/kernel`.
+        `encoder/layer/cross/query/kernel`.
       lr: peak learning rate.
       weight_decay: see `OptimConfig.name`.
     """

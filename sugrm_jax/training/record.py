@@ -110,7 +110,7 @@ def write_results(
       config: of the run.
       setup: data and model.
       progress: at the end.
-      labels: generated, `[epochs, N]` by modality.
+      labels: generated, `[1 + epochs, N]` by modality, from before the first epoch on.
       predictions: of the best parameters, `[N]` by task, by split.
       console: where to print.
 
@@ -121,7 +121,8 @@ def write_results(
     dataset, best = setup.dataset, progress.best_epoch
     if setup.scaling is not None:
         setup.scaling.save(workdir / 'scaling.npz')
-    labels = _mark_absent(labels, dataset)
+    labels = {s: x[1:] for s, x in labels.items()}
+    labels = _mark_absent(labels, predictions['train'])
     train = dataset.train
     path = workdir / files.LABELS
     files.write_labels(path, train.ids, train.label, labels, train.unimodal)
@@ -136,16 +137,12 @@ def write_results(
     return files.json_ready(results)
 
 
-def _mark_absent(labels: dict[str, np.ndarray], dataset: Dataset) -> dict:
-    """NaN in place of the labels of modalities that a sample does not have."""
-    absent = {
-        'a': dataset.train.audio_length == 0,
-        'v': dataset.train.vision_length == 0,
-    }
-    return {
-        s: np.where(absent[s], np.nan, x) if s in absent else x
-        for s, x in labels.items()
-    }
+def _mark_absent(labels: dict, predictions: dict[str, np.ndarray]) -> dict:
+    """NaN in place of the labels of modalities that a sample does not have.
+
+    Where padding takes part nothing counts as absent, for predictions and labels.
+    """
+    return {s: np.where(np.isnan(predictions[s]), np.nan, x) for s, x in labels.items()}
 
 
 def _prediction_rows(dataset, predictions, generated) -> list[dict]:

@@ -17,11 +17,11 @@ def train_step(
     state: TrainState,
     batch: Batch,
     epoch: Array,
+    key: jax.Array,
     *,
     model: nn.Module,
     objective: Objective,
     optimizer: optax.GradientTransformation,
-    seed: int,
     average_decay: float | None,
 ) -> tuple[TrainState, dict[str, Array]]:
     """One batch: gradient, parameters, memory.
@@ -34,17 +34,17 @@ def train_step(
       state: before.
       batch: `B` samples.
       epoch: int32, counted from 1.
+      key: of the run; each step's own keys follow from it and `state.step`.
       model: `(batch, deterministic) → Outputs`.
       objective: gives the loss and updates the memory.
       optimizer: of the parameters.
-      seed: of the run; each step's random keys follow from it and `state.step`.
       average_decay: of the moving average of the parameters; None when off.
 
     Returns:
       The state after, and float32 scalars: `loss`, its terms by name, and
       `grad_norm`; and `finite` bool `[B]`, whether each sample's loss is.
     """
-    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    key = jax.random.fold_in(key, state.step)
     rngs = dict(zip(('dropout', 'sampling'), jax.random.split(key), strict=True))
 
     def loss_fn(params):

@@ -1,0 +1,82 @@
+"""Every config is traced, and its number of parameters is what it was."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from sugrm_jax import models
+from sugrm_jax.config import plain, typed
+from sugrm_jax.layers.bert import BertConfig
+from sugrm_jax.layers.text import TextEncoder
+from sugrm_jax.main import load_config
+from sugrm_jax.training.optim import assign_groups
+from sugrm_jax.training.setup import Experiment
+from sugrm_jax.types import MODALITIES, Batch
+
+BERT = {
+    'bert-base-uncased': BertConfig(30522, 768, 12, 12, 3072, 'gelu', 0.1, 0.1, 512, 2),
+    'minilm': BertConfig(30522, 384, 6, 12, 1536, 'gelu', 0.1, 0.1, 512, 2),
+}
+# (steps of t, a, v; widths of a, v) as the data sets have them.
+SHAPES = {
+    'demo': (32, 60, 80, 5, 20),
+    'mosi': (50, 375, 500, 5, 20),
+    'mosei': (50, 500, 375, 74, 35),
+    'aligned': (50, 50, 50, 5, 20),
+}
+# BERT without its pooler: 108,891,648 (base) and 22,565,376 (MiniLM).
+# The rest is MRM + SPT + heads. By hand for MOSI, MRM: (793·198 + 198) + (198·793 +
+# 793) = 315,019; a head of the paper: 32·32 + 32 + 32 + 1 = 1,089.
+CASES = {
+    'configs/demo.py': ('demo', 22_565_376, 225_889),
+    'configs/demo.py:released': ('demo', 22_565_376, 230_113),
+    'configs/mosi.py': ('mosi', 108_891_648, 482_305),
+    'configs/mosi.py:released': ('mosi', 108_891_648, 486_529),
+    'configs/mosi.py:aligned,released': ('aligned', 108_891_648, 486_529),
+    'configs/mosi.py:minilm': ('mosi', 22_565_376, 225_889),
+    'configs/mosei.py': ('mosei', 108_891_648, 558_052),
+    'configs/mosei.py:released': ('mosei', 108_891_648, 562_276),
+}
+
+
+def example(shapes, batch=2):
+    t, a, v, width_a, width_v = shapes
+    return Batch(
+        tokens=jnp.ones((batch, 3, t), jnp.int32),
+        audio=jnp.zeros((batch, a, width_a)),
+        audio_length=jnp.full(batch, a),
+        vision=jnp.zeros((batch, v, width_v)),
+        vision_length=jnp.full(batch, v),
+        label=jnp.zeros(batch),
+        index=jnp.arange(batch),
+        weight=jnp.ones(batch),
+    )
+
+
+def size(tree):
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize('file', CASES)
+def test_config(file):
+    name, text_size, rest_size = CASES[file]
+    experiment = typed(Experiment, plain(load_config(file)))
+    text = TextEncoder(BERT[experiment.text.pretrained], experiment.text)
+    system = models.build(experiment.model, experiment.objective, text)
+    batch = example(SHAPES[name])
+    rngs = {k: jax.random.key(0) for k in ('params', 'dropout', 'sampling')}
+
+    def forward(rngs):
+        return system.model.init_with_output(rngs, batch, False)
+
+    outputs, variables = jax.eval_shape(forward, rngs)
+    params = variables['params']
+    assert size(params['text']) == text_size
+    assert size({k: v for k, v in params.items() if k != 'text'}) == rest_size
+    assert {x.shape for x in outputs.prediction.values()} == {(2,)}
+    assert outputs.feature.keys() == {'m', *MODALITIES}
+    # Every parameter belongs to one group, and every group has parameters.
+    groups = assign_groups(params, experiment.optim.groups)
+    assert set(jax.tree.leaves(groups)) == set(experiment.optim.groups)

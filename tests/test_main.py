@@ -1,0 +1,95 @@
+"""The command line: every mistake in it is one clear sentence."""
+
+import sys
+
+import pytest
+
+from sugrm_jax.errors import UserError
+from sugrm_jax.main import load_config, main, parse
+
+MOSI, DEMO = '--config=configs/mosi.py', '--config=configs/demo.py'
+
+
+def test_load_config_applies_variants_and_overrides():
+    config = load_config(
+        'configs/mosi.py:released,aligned',
+        ['--config.train.epochs=3', '--config.optim.groups.text.lr=0.5'],
+    )
+    assert config.model.heads == 'released'
+    assert config.data.path == 'MOSI/aligned_50.pkl'
+    assert config.train.epochs == 3
+    assert config.optim.groups.text.lr == 0.5
+
+
+@pytest.mark.parametrize(
+    ('file', 'overrides', 'message'),
+    [
+        ('configs/none.py', [], 'There is no config file configs/none.py.'),
+        ('configs', [], 'There is no config file configs.'),
+        ('configs/none.py:released', [], 'There is no config file configs/none.py.'),
+        (
+            'configs/mosi.py:relaesed',
+            [],
+            "unknown config variant 'relaesed'; there are: released, aligned",
+        ),
+        ('configs/demo.py', ['--config.train.epochs=many'], r"epochs=many: .*'many'"),
+        ('configs/demo.py', ['--config.train.epochs=2.5'], r"epochs=2\.5: .*'2\.5'"),
+        (
+            'configs/demo.py',
+            ['--config.text.finetune=maybe'],
+            "finetune=maybe: .*'maybe'",
+        ),
+        (
+            'configs/mosi.py',
+            ['--config.data.simulate.train=5'],
+            'Override data.simulate.train can not be applied',
+        ),
+        pytest.param(
+            'configs/demo.py',
+            ['--config.train.epoch=3'],
+            'Unknown config field config.train.epoch. '
+            'Did you mean config.train.epochs?',
+            marks=pytest.mark.xfail(
+                strict=True, raises=AttributeError, reason='only `parse` looks'
+            ),
+        ),
+    ],
+)
+def test_load_config_refuses(file, overrides, message):
+    with pytest.raises(UserError, match=message) as refused:
+        load_config(file, overrides)
+    assert '\n' not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'Name a config, such as --config=configs/demo.py.'),
+        (['--config=configs/none.py'], 'There is no config file configs/none.py.'),
+        ([f'{MOSI}:relaesed'], "unknown config variant 'relaesed'"),
+        (
+            [DEMO, '--config.train.epoch=3'],
+            'Unknown config field config.train.epoch. '
+            'Did you mean config.train.epochs?',
+        ),
+        (
+            [DEMO, '--config.model.encoder.dropuot.relu=0'],
+            r'field config\.model\.encoder\.dropuot\.relu\. '
+            r'Did you mean config\.model\.encoder\.dropout\.relu\?',
+        ),
+        ([DEMO, '--config.train.epochs=many'], "epochs=many: .*'many'"),
+        ([DEMO, '--config.train.epochs'], 'Missing value for flag.*epochs'),
+        ([DEMO, '--wrokdir=x'], "Unknown command line flag 'wrokdir'.*workdir"),
+    ],
+)
+def test_parse_refuses(monkeypatch, arguments, message):
+    argv = ['main', *arguments]
+    # The config flag reads the command line itself, too.
+    monkeypatch.setattr(sys, 'argv', argv)
+    with pytest.raises(UserError, match=message):
+        parse(argv)
+
+
+def test_main_refuses_words_that_are_no_flags():
+    with pytest.raises(UserError, match=r"Unexpected \['demo'\]"):
+        main(['main', 'demo'])

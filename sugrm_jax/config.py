@@ -26,7 +26,7 @@ def typed(cls: type[T], settings: Mapping[str, Any], where: str = 'config') -> T
     Args:
       cls: a dataclass; its type hints are the schema. Fields without a default
         must be given.
-      settings: a `ConfigDict` or dict.
+      settings: nested dicts (see `plain`).
       where: dotted name of `settings` in the config, for messages.
 
     Raises:
@@ -64,6 +64,16 @@ def unknown_name(field: str, value: str, known: typing.Iterable[str]) -> UserErr
     return UserError(
         f'{field} must be one of {", ".join(sorted(known))}, not {value!r}.'
     )
+
+
+def at_least(value: float, least: float, name: str) -> None:
+    """Makes sure of `value >= least`.
+
+    Raises:
+      ValueError: it is not; `typed` turns this into a `UserError`.
+    """
+    if not value >= least:
+        raise ValueError(f'{name} must be at least {least}, not {value}')
 
 
 def choice(value: str, allowed: typing.Iterable[str], name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax.numpy as jnp
 import optax
 
@@ -11,9 +13,7 @@ from sugrm_jax.types import Array
 LOSSES = {
     'l1': lambda prediction, target: jnp.abs(prediction - target),
     'l2': lambda prediction, target: jnp.square(prediction - target),
-    'huber': lambda prediction, target: optax.losses.huber_loss(
-        prediction, target, 1.0
-    ),
+    'huber': functools.partial(optax.losses.huber_loss, delta=1.0),
 }
 
 

@@ -34,6 +34,15 @@ def load_config(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """
     if not pathlib.Path(file.split(':')[0]).is_file():
         raise UserError(f'There is no config file {file.split(":")[0]}.')
+    config = _read(file)
+    known = [f'config.{name}' for name in flat(plain(config))]
+    for name in (arg.split('=')[0].removeprefix('--') for arg in overrides):
+        if name not in known:
+            raise unknown_field(name, known)
+    return _read(file, overrides) if overrides else config
+
+
+def _read(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
     values = flags.FlagValues()
     argv = ['', f'--config={file}', *overrides]
     config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
@@ -46,7 +55,8 @@ def load_config(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
         ) from error
     except (flags.Error, ValueError) as error:
         # The library puts a traceback before what matters.
-        raise UserError(str(error).strip().splitlines()[-1]) from error
+        message = str(error).strip().splitlines()[-1]
+        raise UserError(message.removeprefix('ValueError: ')) from error
     return values.config
 
 
@@ -57,11 +67,6 @@ def parse(argv: list[str]) -> list[str]:
     if not files and not any(arg.startswith('--help') for arg in argv):
         raise UserError('Name a config, such as --config=configs/demo.py.')
     for file in files:
-        config = load_config(file.removeprefix('--config='))
-        known = [f'config.{name}' for name in flat(plain(config))]
-        for name in (arg.split('=')[0].removeprefix('--') for arg in overrides):
-            if name not in known:
-                raise unknown_field(name, known)
         load_config(file.removeprefix('--config='), overrides)
     try:
         return flags.FLAGS(argv)

@@ -14,12 +14,9 @@ from sugrm_jax.losses import LOSSES, weighted_mean
         ('l1', [0.5, 0, 1, 3, 3]),
         ('l2', [0.25, 0, 1, 9, 9]),
         # e² / 2 up to 1, |e| − 1/2 from there on.
-        pytest.param(
+        (
             'huber',
             [0.125, 0, 0.5, 2.5, 2.5],
-            marks=pytest.mark.xfail(
-                strict=True, raises=TypeError, reason='delta is keyword-only in optax'
-            ),
         ),
     ],
 )

@@ -30,7 +30,7 @@ def test_load_config_applies_variants_and_overrides():
         (
             'configs/mosi.py:relaesed',
             [],
-            "unknown config variant 'relaesed'; there are: released, aligned",
+            "unknown config variant 'relaesed'; there are: .*released",
         ),
         ('configs/demo.py', ['--config.train.epochs=many'], r"epochs=many: .*'many'"),
         ('configs/demo.py', ['--config.train.epochs=2.5'], r"epochs=2\.5: .*'2\.5'"),
@@ -42,16 +42,13 @@ def test_load_config_applies_variants_and_overrides():
         (
             'configs/mosi.py',
             ['--config.data.simulate.train=5'],
-            'Override data.simulate.train can not be applied',
+            'Unknown config field config.data.simulate.train',
         ),
-        pytest.param(
+        (
             'configs/demo.py',
             ['--config.train.epoch=3'],
             'Unknown config field config.train.epoch. '
             'Did you mean config.train.epochs?',
-            marks=pytest.mark.xfail(
-                strict=True, raises=AttributeError, reason='only `parse` looks'
-            ),
         ),
     ],
 )

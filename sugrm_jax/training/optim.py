@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from sugrm_jax.config import choice
+from sugrm_jax.config import at_least, choice
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import PyTree
 
@@ -32,6 +32,14 @@ class GroupConfig:
     pattern: str
     lr: float
     weight_decay: float
+
+    def __post_init__(self):
+        at_least(self.lr, 0, 'lr')
+        at_least(self.weight_decay, 0, 'weight_decay')
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f'pattern {self.pattern!r}: {error}') from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +74,8 @@ class OptimConfig:
     def __post_init__(self):
         choice(self.name, ('adam', 'adamw'), 'name')
         choice(self.schedule, SCHEDULES, 'schedule')
+        at_least(self.accumulate, 1, 'accumulate')
+        at_least(self.warmup_epochs, 0, 'warmup_epochs')
 
 
 def assign_groups(
@@ -136,7 +146,11 @@ def make_optimizer(
 
 
 def drop_partial_group(opt_state: PyTree) -> PyTree:
-    """Empties the gradients that accumulation has gathered but not yet used."""
+    """Empties the gradients that accumulation has gathered but not yet used.
+
+    Args:
+      opt_state: of an optimiser that accumulates, `optax.MultiStepsState`.
+    """
     return opt_state._replace(
         mini_step=jnp.zeros_like(opt_state.mini_step),
         acc_grads=jax.tree.map(jnp.zeros_like, opt_state.acc_grads),

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from sugrm_jax import models
-from sugrm_jax.config import typed
+from sugrm_jax.config import at_least, typed
 from sugrm_jax.data import load
 from sugrm_jax.data.batches import Packer, batch_count, make_batch
 from sugrm_jax.layers import bert, pretrained
@@ -37,6 +37,10 @@ class TrainConfig:
     eval_batch: int
     epochs: int
     patience: int
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            at_least(getattr(self, field.name), 1, field.name)
 
 
 @dataclasses.dataclass(frozen=True)

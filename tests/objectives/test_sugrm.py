@@ -53,12 +53,9 @@ def loss_terms(loss='l1', present=None, index=(1, 3)):
     [
         ('l1', (0.5, 2)),
         ('l2', (0.25, 4)),
-        pytest.param(
+        (
             'huber',
             (0.125, 1.5),
-            marks=pytest.mark.xfail(
-                strict=True, raises=TypeError, reason='delta is keyword-only in optax'
-            ),
         ),
     ],
 )

@@ -312,12 +312,6 @@ def test_dropping_a_partial_group_empties_it_and_nothing_else():
     assert any(np.any(x) for x in jax.tree.leaves(full.inner_opt_state))
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason='nothing is accumulated')
-def test_without_accumulation_there_is_no_partial_group_to_drop():
-    _, state = run(changed(drop_partial=True), scalars(*GRADIENTS))
-    chex.assert_trees_all_equal(drop_partial_group(state), state)
-
-
 @pytest.mark.parametrize(
     ('field', 'value'), [('name', 'sgd'), ('schedule', 'exponential')]
 )

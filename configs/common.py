@@ -53,17 +53,7 @@ def sugrm() -> ConfigDict:
             ),
             optim=dict(
                 name='adam',
-                groups=dict(
-                    # Biases and LayerNorms of BERT.
-                    text_plain=dict(
-                        pattern='^text/.*(bias|scale)$', lr=5e-5, weight_decay=0.0
-                    ),
-                    text=dict(
-                        pattern='^text/.*(kernel|embedding)$', lr=5e-5, weight_decay=0.0
-                    ),
-                    encoder=dict(pattern='^encoder/', lr=1e-2, weight_decay=0.0),
-                    other=dict(pattern='^(mrm|head_.)/', lr=1e-2, weight_decay=0.0),
-                ),
+                groups=groups(),
                 schedule='constant',
                 warmup_epochs=0.0,
                 clip_norm=config_dict.placeholder(float),
@@ -74,6 +64,18 @@ def sugrm() -> ConfigDict:
             ),
             train=dict(batch=32, eval_batch=64, epochs=100, patience=8),
         )
+    )
+
+
+def groups() -> dict:
+    """Parameter groups (see `sugrm_jax.training.optim.GroupConfig`)."""
+    text, small = 5e-5, 1e-2
+    return dict(
+        # Biases and LayerNorms of BERT.
+        text_plain=dict(pattern='^text/.*(bias|scale)$', lr=text, weight_decay=0.0),
+        text=dict(pattern='^text/.*(kernel|embedding)$', lr=text, weight_decay=0.0),
+        encoder=dict(pattern='^encoder/', lr=small, weight_decay=0.0),
+        other=dict(pattern='^(mrm|head_.)/', lr=small, weight_decay=0.0),
     )
 
 

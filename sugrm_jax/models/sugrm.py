@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from sugrm_jax.config import choice, typed
+from sugrm_jax.layers.blocks import PhasedConfig
 from sugrm_jax.layers.heads import Head
 from sugrm_jax.layers.mrm import ModalityRecalibration
-from sugrm_jax.layers.phased import PhasedConfig, PhasedTransformer
+from sugrm_jax.layers.phased import PhasedTransformer
 from sugrm_jax.layers.text import TextEncoder
 from sugrm_jax.models.system import System
 from sugrm_jax.objectives.sugrm import SugrmObjectiveConfig, sugrm

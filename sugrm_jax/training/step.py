@@ -27,8 +27,7 @@ def train_step(
     """One batch: gradient, parameters, memory.
 
     Forward and loss use the current labels; then the objective updates its
-    memory from that forward's features (paper, section 3.3; design of the
-    released code).
+    memory from that forward's features (paper, section 3.3).
 
     Args:
       state: before.
@@ -41,8 +40,8 @@ def train_step(
       average_decay: of the moving average of the parameters; None when off.
 
     Returns:
-      The state after, and float32 scalars: `loss`, its terms by name, and
-      `grad_norm`; and `finite` bool `[B]`, whether each sample's loss is.
+      The state after, and a report: `loss`, its terms by name, `grad_norm`, and
+      `finite` bool `[B]`, whether each sample's loss is.
     """
     key = jax.random.fold_in(key, state.step)
     rngs = dict(zip(('dropout', 'sampling'), jax.random.split(key), strict=True))
@@ -69,13 +68,8 @@ def train_step(
         memory=objective.update(state.memory, outputs, batch, epoch),
         average=average,
     )
-    report = {
-        'loss': loss,
-        **means,
-        'grad_norm': optax.tree.norm(grads),
-        'finite': finite,
-    }
-    return state, report
+    norm = optax.tree.norm(grads)
+    return state, {'loss': loss, **means, 'grad_norm': norm, 'finite': finite}
 
 
 def eval_step(params, batch: Batch, *, model: nn.Module) -> Outputs:

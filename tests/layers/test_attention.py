@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sugrm_jax.layers.attention import sampled_attention
-from sugrm_jax.layers.phased import (
+from sugrm_jax.layers.blocks import (
     Block,
     CrossAttention,
     DropoutRates,

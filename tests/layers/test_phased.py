@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sugrm_jax.layers.phased import DropoutRates, PhasedConfig, PhasedTransformer
+from sugrm_jax.layers.blocks import DropoutRates, PhasedConfig
+from sugrm_jax.layers.phased import PhasedTransformer
 from sugrm_jax.layers.positions import add_positions, sinusoids
 from sugrm_jax.layers.sampling import Sampling
 

@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from sugrm_jax.layers.blocks import DropoutRates, PhasedConfig
 from sugrm_jax.layers.mrm import ModalityRecalibration
-from sugrm_jax.layers.phased import DropoutRates, PhasedConfig, PhasedTransformer
+from sugrm_jax.layers.phased import PhasedTransformer
 from sugrm_jax.layers.sampling import Sampling, sampled_positions
 from tests import recordings
 

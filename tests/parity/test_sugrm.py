@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from sugrm_jax.layers.phased import DropoutRates, PhasedConfig
+from sugrm_jax.layers.blocks import DropoutRates, PhasedConfig
 from sugrm_jax.layers.sampling import Sampling
 from sugrm_jax.models.sugrm import Sugrm, SugrmConfig
 from sugrm_jax.objectives.sugrm import SugrmObjectiveConfig, sugrm

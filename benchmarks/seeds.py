@@ -15,14 +15,14 @@ import pathlib
 
 import jax
 import numpy as np
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import ConfigDict
 from sklearn.linear_model import Ridge
 
 from sugrm_jax.config import plain
 from sugrm_jax.data.batches import batches
 from sugrm_jax.layers.text import TextEncoder
-from sugrm_jax.main import parse
+from sugrm_jax.main import run
 from sugrm_jax.metrics import METRICS, regression_metrics
 from sugrm_jax.parallel import keep_compiled
 from sugrm_jax.training.loop import train
@@ -89,4 +89,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    app.run(main, flags_parser=parse)
+    run(main)

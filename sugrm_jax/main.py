@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -22,7 +22,7 @@ _WORKDIR = flags.DEFINE_string(
 )
 
 
-def load_config(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
+def load_config(file: str | pathlib.Path, overrides: Sequence[str] = ()) -> ConfigDict:
     """Reads a config file.
 
     Args:
@@ -32,6 +32,7 @@ def load_config(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
     Raises:
       UserError: no such file, variant or field, or a value of the wrong type.
     """
+    file = str(file)
     if not pathlib.Path(file.split(':')[0]).is_file():
         raise UserError(f'There is no config file {file.split(":")[0]}.')
     config = _read(file)
@@ -64,6 +65,8 @@ def parse(argv: list[str]) -> list[str]:
     """Parses the command line; every mistake in it is one clear `UserError`."""
     overrides = [arg for arg in argv if arg.startswith('--config.')]
     files = [arg for arg in argv if arg.startswith('--config=')]
+    if '--config' in argv:
+        raise UserError('Write --config=FILE, with the equals sign.')
     if not files and not any(arg.startswith('--help') for arg in argv):
         raise UserError('Name a config, such as --config=configs/demo.py.')
     for file in files:
@@ -88,12 +91,12 @@ def main(argv: list[str]) -> None:
     train(config, _WORKDIR.value or pathlib.Path('runs') / config.name)
 
 
-def run() -> None:
-    """The command: 2 for what the user can mend, 128 + signal when stopped."""
+def run(command: Callable[[list[str]], None] = main) -> None:
+    """Runs a command; exits 2 for what the user can mend, 128 + signal when stopped."""
     from sugrm_jax.training.interrupt import Interrupted
 
     try:
-        app.run(main, flags_parser=parse)
+        app.run(command, flags_parser=parse)
     except UserError as error:
         sys.exit(_say(error, 2))
     except Interrupted as stopped:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
+
+import numpy as np
 
 from sugrm_jax.data import mmsa, scaling, simulate
 from sugrm_jax.data.text import make_tokenizer
@@ -43,13 +46,14 @@ class DataConfig:
 
 
 def load(
-    config: DataConfig, tokenizer_folder: pathlib.Path, text_length: int
+    config: DataConfig, tokenizer_folder: Callable[[], pathlib.Path], text_length: int
 ) -> tuple[Dataset, scaling.Scaling | None]:
     """Reads or simulates the data, tokenised and standardised as asked for.
 
     Args:
       config: which data.
-      tokenizer_folder: holds the tokenizer of the text encoder.
+      tokenizer_folder: finds the text encoder's tokenizer; asked only where the data
+        are not tokenised.
       text_length: steps to tokenise to, where the data are not tokenised.
 
     Returns:
@@ -58,12 +62,16 @@ def load(
     Raises:
       UserError: see `mmsa.load_dataset`.
     """
-    tokenizer = make_tokenizer(tokenizer_folder, text_length)
+
+    def tokenizer(texts: list[str]) -> np.ndarray:
+        return make_tokenizer(tokenizer_folder(), text_length)(texts)
+
     options = dict(
         label_range=config.label_range, strict=config.strict, tokenizer=tokenizer
     )
     if config.path:
-        dataset = mmsa.load_dataset(config.path, **options)
+        path = pathlib.Path(config.path).expanduser()
+        dataset = mmsa.load_dataset(path, **options)
     elif config.simulate:
         simulated = simulate.simulate(**dataclasses.asdict(config.simulate))
         dataset = mmsa.make_dataset(simulated, path='simulated', **options)

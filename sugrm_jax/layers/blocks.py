@@ -48,6 +48,10 @@ class PhasedConfig:
     dropout: DropoutRates
     skip_zero_steps: bool
 
+    def __post_init__(self):
+        if self.width % self.heads:
+            raise ValueError(f'width {self.width} is no multiple of heads {self.heads}')
+
 
 class FeedForward(nn.Module):
     """Pre-norm residual feed-forward, `E → 4E → E` with ReLU."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from types import FrameType
 
 
@@ -19,7 +21,9 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """Context in which the first signal is noted and the second acts as usual.
+    """Context in which the first signal is noted and the second ends the process.
+
+    Outside the main thread, where signals do not arrive, it does nothing.
 
     Attributes:
       signum: of the signal received, or None.
@@ -32,18 +36,19 @@ class StopRequest:
         self._usual = {}
 
     def __enter__(self) -> StopRequest:
-        for signum in self.SIGNALS:
-            self._usual[signum] = signal.signal(signum, self._note)
+        if threading.current_thread() is threading.main_thread():
+            for signum in self.SIGNALS:
+                self._usual[signum] = signal.signal(signum, self._note)
         return self
 
     def __exit__(self, *_) -> None:
-        self._restore()
+        for signum, handler in self._usual.items():
+            signal.signal(signum, handler)
 
     def _note(self, signum: int, _: FrameType | None) -> None:
         self.signum = signum
-        self._restore()
-
-    def _restore(self) -> None:
-        for signum, handler in self._usual.items():
-            signal.signal(signum, handler)
-        self._usual = {}
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, b'\nStopping after this step; once more stops at once.\n')
+        # At once: without Python's clean-up, which a compilation would hold up.
+        for again in self.SIGNALS:
+            signal.signal(again, signal.SIG_DFL)

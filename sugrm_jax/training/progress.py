@@ -46,6 +46,8 @@ class TrainingProgress:
         """Shows an empty bar of `steps`, of which `done` were run before."""
         if self._task is not None:
             self._bar.remove_task(self._task)
+        elif not self.console.is_terminal:
+            self.console.print('compiling, up to a minute the first time …')
         self._task = self._bar.add_task(
             f'{epoch}/{epochs}', total=steps, completed=done, status='compiling'
         )

@@ -28,7 +28,7 @@ def open_workdir(workdir: str | pathlib.Path) -> pathlib.Path:
     Raises:
       UserError: it cannot.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = pathlib.Path(workdir).expanduser()
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         probe = workdir / f'.probe-{os.getpid()}'
@@ -184,7 +184,7 @@ def _results(config, setup, progress, predictions) -> dict[str, Any]:
         'config': dict(config),
         'versions': files.versions(),
         'git_revision': files.git_revision(pathlib.Path(__file__).parent),
-        'command': sys.argv,
+        'command': sys.orig_argv,
         'data': {
             'path': dataset.path,
             'sha256': dataset.sha256,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,12 +98,15 @@ def prepare(config: Mapping[str, Any]) -> Setup:
       UserError: something does not fit; the message says what and how to mend it.
     """
     experiment = typed(Experiment, config)
-    folder = pretrained.resolve(experiment.text.pretrained)
+    text_config = experiment.text
+    # Found once, and only after the data are known to be good: it may be a download.
+    find = functools.cache(lambda: pretrained.resolve(text_config.pretrained))
+    dataset, scaling = load.load(experiment.data, find, text_config.length)
+    folder = find()
     bert_config = pretrained.read_config(folder)
-    dataset, scaling = load.load(experiment.data, folder, experiment.text.length)
     for split in dataset.splits.values():
         bert.check_tokens(split.tokens, bert_config, dataset.path)
-    text = TextEncoder(bert_config, experiment.text)
+    text = TextEncoder(bert_config, text_config)
     system = models.build(experiment.model, experiment.objective, text)
     params = initial_params(system, dataset, experiment.seed)
     params['text'] = {'bert': pretrained.load_params(folder, bert_config)}
@@ -111,7 +115,7 @@ def prepare(config: Mapping[str, Any]) -> Setup:
         params,
         epochs=experiment.train.epochs,
         steps_per_epoch=batch_count(len(dataset.train), experiment.train.batch),
-        frozen=() if experiment.text.finetune else ('text',),
+        frozen=() if text_config.finetune else ('text',),
     )
     packer = TokenPacker(dataset.train.tokens) if system.packs_text else None
     return Setup(experiment, dataset, scaling, system, params, optimizer, packer)

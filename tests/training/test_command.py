@@ -68,6 +68,24 @@ def test_a_missing_file_offers_the_demo(tmp_path):
     assert 'none.pkl' in done.stderr and 'configs/demo.py' in done.stderr
 
 
+def test_data_are_looked_at_before_any_weights_are_fetched(tmp_path):
+    done = command(
+        '--config=configs/mosi.py',
+        f'--config.data.path={tmp_path / "none.pkl"}',
+        '--config.text.pretrained=nobody/no-such-bert',
+        f'--workdir={tmp_path / "run"}',
+    )
+    assert done.returncode == 2
+    assert 'no data file' in done.stderr and 'no-such-bert' not in done.stderr
+
+
+def test_a_width_that_the_heads_do_not_divide(data_path, tmp_path):
+    arguments = overrides(data_path, tmp_path / 'run')
+    done = command(*arguments, '--config.model.encoder.heads=7')
+    assert done.returncode == 2
+    assert 'config.model.encoder: width 32 is no multiple of heads 7' in done.stderr
+
+
 def test_a_misspelt_field_names_the_nearest(tmp_path):
     arguments = overrides(tmp_path / 'none.pkl', tmp_path)
     done = command(*arguments, '--config.model.padd=masked')

@@ -64,6 +64,7 @@ def test_load_config_refuses(file, overrides, message):
         ([], 'Name a config, such as --config=configs/demo.py.'),
         (['--config=configs/none.py'], 'There is no config file configs/none.py.'),
         ([f'{MOSI}:relaesed'], "unknown config variant 'relaesed'"),
+        (['--config', 'configs/demo.py'], 'with the equals sign'),
         (
             [DEMO, '--config.train.epoch=3'],
             'Unknown config field config.train.epoch. '

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from sugrm_jax import parallel
 from sugrm_jax.data.batches import Packer, batches
+from sugrm_jax.errors import UserError
 from sugrm_jax.metrics import regression_metrics
 from sugrm_jax.types import MODALITIES, TASKS, Batch, Outputs, PyTree, Split
 
@@ -50,5 +51,18 @@ def predict(
 
 
 def evaluate(predictions: dict[str, np.ndarray], split: Split) -> dict[str, float]:
-    """Metrics of the multimodal prediction on the whole split."""
+    """Metrics of the multimodal prediction on the whole split.
+
+    Raises:
+      UserError: a prediction is not finite; the message names the samples.
+    """
+    bad = np.flatnonzero(~np.isfinite(predictions['m']))
+    if len(bad):
+        names = ', '.join(split.ids[i] for i in bad[:10])
+        raise UserError(
+            f'{len(bad)} of {len(split)} predictions are not finite: {names}'
+            f'{", …" if len(bad) > 10 else ""}. Look at the features of these samples '
+            '(python -m sugrm_jax.data check FILE); if it is all of them, lower '
+            'config.optim.groups.*.lr or set config.optim.clip_norm.'
+        )
     return regression_metrics(predictions['m'], split.label)

@@ -159,3 +159,10 @@ def test_count():
 def test_names_are_cut_short():
     assert fields.some(list('abcde')) == 'a, b, c, d, e'
     assert fields.some(list('abcdef')) == 'a, b, c, d, e, … (6 in all)'
+
+
+def test_tokens_behind_their_padding_are_refused():
+    value = np.zeros((1, 3, 6))
+    value[0, 1] = [0, 0, 1, 1, 1, 1]
+    with pytest.raises(UserError, match='1 at the first tokens and 0 after'):
+        fields.tokens(value, 'x.pkl: train: text_bert')

@@ -217,6 +217,16 @@ def test_a_loss_that_is_not_finite_stops_with_step_epoch_and_samples(
     assert 'train0$_$1' not in str(error.value)
 
 
+def test_a_validation_sample_that_overflows_is_named(config, tmp_path):
+    data = tiny_data()
+    data['valid']['audio'][2] = 3e38
+    path = tmp_path / 'huge.pkl'
+    path.write_bytes(pickle.dumps(data))
+    config.data.path = str(path)
+    with pytest.raises(UserError, match=r'1 of 7 predictions .* valid0\$_\$2\.'):
+        train(config, tmp_path / 'run')
+
+
 def test_a_gradient_that_is_not_finite_names_the_real_samples_of_its_batch():
     run = object.__new__(loop.Run)
     run.setup = SimpleNamespace(

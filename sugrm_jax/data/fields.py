@@ -107,12 +107,13 @@ def tokens(value: Any, where: str) -> np.ndarray:
         if not np.isin(array[:, row], (0, 1)).all():
             raise UserError(f'{where}: the {name}, row {row}, must be 0 or 1.')
     # Lengths are taken from the mask, and packing reads the first tokens.
+    array = array.astype(np.int32)  # before the difference: unsigned would wrap
     if (np.diff(array[:, 1]) > 0).any():
         raise UserError(
             f'{where}: the mask, row 1, must be 1 at the first tokens and 0 after '
             'them; move the tokens to the front.'
         )
-    return array.astype(np.int32)
+    return array
 
 
 def labels(

@@ -166,3 +166,9 @@ def test_tokens_behind_their_padding_are_refused():
     value[0, 1] = [0, 0, 1, 1, 1, 1]
     with pytest.raises(UserError, match='1 at the first tokens and 0 after'):
         fields.tokens(value, 'x.pkl: train: text_bert')
+
+
+@pytest.mark.parametrize('kind', [np.uint16, np.uint8, np.int64, np.float32])
+def test_padded_tokens_of_any_storage(kind):
+    value = np.array([[[7, 8, 9, 0], [1, 1, 1, 0], [0, 0, 0, 0]]], kind)
+    np.testing.assert_array_equal(fields.tokens(value, 'x'), value)

@@ -14,7 +14,6 @@ def sugrm() -> ConfigDict:
                 path='',
                 # Or, with no path, settings of the simulator.
                 simulate=config_dict.placeholder(ConfigDict),
-                # Labels lie in ±label_range.
                 label_range=3.0,
                 # Standardise audio and vision with statistics of the train split.
                 standardize=False,

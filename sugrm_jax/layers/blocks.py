@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from sugrm_jax.config import at_least
 from sugrm_jax.layers.attention import sampled_attention
 from sugrm_jax.layers.linear import Norm, symmetric_uniform, xavier_dense
 from sugrm_jax.layers.sampling import Sampling
@@ -49,6 +50,8 @@ class PhasedConfig:
     skip_zero_steps: bool
 
     def __post_init__(self):
+        for name in ('width', 'heads', 'layers'):
+            at_least(getattr(self, name), 1, name)
         if self.width % self.heads:
             raise ValueError(f'width {self.width} is no multiple of heads {self.heads}')
 

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sugrm_jax.config import at_least
 from sugrm_jax.types import Array
 
 SHIFTS = ('stride', 'phase', 'random')
@@ -42,6 +43,8 @@ class Sampling:
     random_share: float = 0.05
 
     def __post_init__(self):
+        at_least(self.stride, 1, 'stride')
+        at_least(self.window, 1, 'window')
         unknown = set(self.shifts) - set(SHIFTS)
         if unknown:
             raise ValueError(f'unknown shifts {sorted(unknown)}; known: {SHIFTS}')

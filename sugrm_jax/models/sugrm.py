@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from flax import linen as nn
 
-from sugrm_jax.config import choice, typed
+from sugrm_jax.config import at_least, choice, typed
 from sugrm_jax.layers.blocks import PhasedConfig
 from sugrm_jax.layers.heads import Head
 from sugrm_jax.layers.mrm import ModalityRecalibration
@@ -43,6 +43,7 @@ class SugrmConfig:
     def __post_init__(self):
         choice(self.heads, ('paper', 'released'), 'heads')
         choice(self.padding, ('masked', 'released'), 'padding')
+        at_least(self.common_width, 1, 'common_width')
 
 
 class Sugrm(nn.Module):

@@ -1,7 +1,7 @@
 """What a model is trained on.
 
 An objective is a few pure functions around one step, so that SUGRM, Self-MM, MCTN and
-plain regression share one trainer. `train/` calls them and looks inside none.
+plain regression share one trainer. `training/` calls them and looks inside none.
 """
 
 from __future__ import annotations

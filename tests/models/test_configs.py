@@ -8,6 +8,7 @@ import pytest
 
 from sugrm_jax import models
 from sugrm_jax.config import plain, typed
+from sugrm_jax.errors import UserError
 from sugrm_jax.layers.bert import BertConfig
 from sugrm_jax.layers.text import TextEncoder
 from sugrm_jax.main import load_config
@@ -80,3 +81,20 @@ def test_config(file):
     # Every parameter belongs to one group, and every group has parameters.
     groups = assign_groups(params, experiment.optim.groups)
     assert set(jax.tree.leaves(groups)) == set(experiment.optim.groups)
+
+
+@pytest.mark.parametrize(
+    'field',
+    [
+        'encoder.heads',
+        'encoder.layers',
+        'encoder.input_attention.stride',
+        'encoder.self_attention.window',
+        'common_width',
+    ],
+)
+def test_sizes_of_zero_are_refused_by_name(field):
+    config = load_config('configs/mosi.py', [f'--config.model.{field}=0'])
+    text = TextEncoder(BERT['minilm'], None)
+    with pytest.raises(UserError, match=f'{field.split(".")[-1]} must be at least 1'):
+        models.build(plain(config.model), plain(config.objective), text)

@@ -32,13 +32,21 @@ def by_sample(mesh: Mesh) -> NamedSharding:
 
 
 def place_batch(batch: Batch, mesh: Mesh) -> Batch:
-    """Puts a host batch on the devices, split by sample.
+    """Puts a host batch on the devices, split by sample, packed text by row.
 
-    The plan of packed text rows, which all samples share, goes to every device.
+    Args:
+      batch: its samples are a multiple of the devices; its packed rows, where there
+        are any, get empty ones added until they are.
+      mesh: the devices.
     """
-    packing = jax.device_put(batch.packing, replicated(mesh))
-    samples = jax.device_put(batch.replace(packing=None), by_sample(mesh))
-    return samples.replace(packing=packing)
+    packing = jax.tree.map(lambda x: _fill_rows(x, mesh.size), batch.packing)
+    return jax.device_put(batch.replace(packing=packing), by_sample(mesh))
+
+
+def _fill_rows(x: np.ndarray, multiple: int) -> np.ndarray:
+    """Rows of 0 behind `x` until there are a multiple of `multiple`."""
+    missing = -len(x) % multiple
+    return np.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1))
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:

@@ -139,12 +139,13 @@ class PhasedTransformer(nn.Module):
 
     def _start_states(self, batch: int, queries: dict, deterministic: bool) -> Array:
         """Every modality's learned start vector, at each of its positions."""
-        width, most = self.config.width, max(queries.values())
+        width = self.config.width
         start = self.param('start', xavier_rows, (len(MODALITIES), width))
-        start = jnp.repeat(start, batch, axis=0)[:, None]
-        start = jnp.broadcast_to(start, (len(start), most, width))
-        h = self._embed(start, deterministic)
-        return h.reshape(len(MODALITIES), batch, most, width)
+        shape = (batch, max(queries.values()), width)
+        # One modality at a time: with utterances first, a batch filled up for more
+        # devices draws the same dropout.
+        states = [self._embed(jnp.broadcast_to(x, shape), deterministic) for x in start]
+        return jnp.stack(states)
 
     def _last_states(self, h: Array, queries: dict, lengths: dict | None) -> Array:
         """The last hidden states that stand for real steps, `[S, B, E]`."""

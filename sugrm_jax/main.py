@@ -7,6 +7,7 @@ python -m sugrm_jax.main --config=configs/mosi.py:released --workdir=runs/mosi
 from __future__ import annotations
 
 import pathlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -101,9 +102,11 @@ def run(command: Callable[[list[str]], None] = main) -> None:
         sys.exit(_say(error, 2))
     except Interrupted as stopped:
         sys.exit(_say(stopped, 128 + stopped.signum))
+    except KeyboardInterrupt:
+        sys.exit(_say('Stopped.', 128 + signal.SIGINT))
 
 
-def _say(message: Exception, status: int) -> int:
+def _say(message: object, status: int) -> int:
     print(message, file=sys.stderr)
     return status
 

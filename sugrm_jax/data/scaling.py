@@ -7,6 +7,7 @@ features as well as between data sets.
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import zipfile
 from typing import NamedTuple
@@ -30,14 +31,15 @@ class Scaling(NamedTuple):
     vision_mean: np.ndarray
     vision_std: np.ndarray
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes the statistics to an `.npz` file."""
-        with open(path, 'wb') as file:
-            np.savez(file, **self._asdict())
+    def to_bytes(self) -> bytes:
+        """The content of an `.npz` file, for `load`."""
+        content = io.BytesIO()
+        np.savez(content, **self._asdict())
+        return content.getvalue()
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Scaling:
-        """Reads what `save` wrote.
+        """Reads a file of `to_bytes`.
 
         Raises:
           UserError: the file is missing or does not hold these statistics.

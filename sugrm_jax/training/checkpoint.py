@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 
 from sugrm_jax.errors import UserError
 from sugrm_jax.training.state import TrainState
+from sugrm_jax.training.workdir import differences
 from sugrm_jax.types import PyTree
 
 
@@ -30,6 +31,7 @@ class Progress:
       history: a row for every epoch done (`metrics.jsonl`).
       best_epoch: with the lowest validation MAE so far; 0 before the first.
       best_mae: that MAE.
+      processes: that took steps, in their order (`workdir.provenance`).
     """
 
     epoch: int = 1
@@ -39,6 +41,7 @@ class Progress:
     history: list = dataclasses.field(default_factory=list)
     best_epoch: int = 0
     best_mae: float = float('inf')
+    processes: list = dataclasses.field(default_factory=list)
 
 
 class Checkpoints:
@@ -80,22 +83,40 @@ class Checkpoints:
 
         Args:
           state: one of the same shapes and placement.
+
+        Raises:
+          UserError: it is of a run with another config or other data, or damaged.
         """
         step = self._latest.latest_step()
         if step is None:
             return None
-        args = {
-            'state': ocp.args.StandardRestore(_abstract(state)),
-            'labels': ocp.args.StandardRestore(),
-            'meta': ocp.args.JsonRestore(),
-        }
-        kept = self._latest.restore(step, args=ocp.args.Composite(**args))
-        return kept['state'], Progress(**kept['meta']['progress']), kept['labels']
+        meta = _restore(self._latest, step, meta=ocp.args.JsonRestore())['meta']
+        self._refuse_another(meta)
+        kept = _restore(
+            self._latest,
+            step,
+            state=ocp.args.StandardRestore(_abstract(state)),
+            labels=ocp.args.StandardRestore(),
+        )
+        return kept['state'], Progress(**meta['progress']), kept['labels']
 
-    def restore_best(self, params: PyTree) -> PyTree:
-        """The parameters of the best epoch, placed like `params`."""
-        args = ocp.args.Composite(params=ocp.args.StandardRestore(_abstract(params)))
-        return self._best.restore(self._best.latest_step(), args=args)['params']
+    def _refuse_another(self, meta: dict[str, Any]) -> None:
+        found = differences(meta['identity'], self._identity)
+        if found:
+            raise UserError(
+                f'{self.folder.parent} holds a run with other settings:\n  '
+                + '\n  '.join(found)
+                + '\nGo on with the old settings, or name another --workdir.'
+            )
+
+    def restore_best(self, epoch: int, params: PyTree) -> PyTree:
+        """The parameters of that best epoch, placed like `params`.
+
+        Raises:
+          UserError: they are damaged or gone.
+        """
+        args = ocp.args.StandardRestore(_abstract(params))
+        return _restore(self._best, epoch, params=args)['params']
 
     def close(self) -> None:
         self._latest.close()
@@ -109,10 +130,12 @@ def _manager(folder: pathlib.Path) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(folder, options=options)
 
 
-def _save(manager, step: int, trees: dict[str, PyTree], meta: dict) -> None:
+def _save(
+    manager: ocp.CheckpointManager, step: int, trees: dict[str, PyTree], meta: dict
+) -> None:
     items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
     items['meta'] = ocp.args.JsonSave(meta)
-    # A run that was killed after this very save comes here again, with the same.
+    # A run that was killed after it had saved its best comes here again, with the same.
     if step in manager.all_steps():
         return
     try:
@@ -122,6 +145,19 @@ def _save(manager, step: int, trees: dict[str, PyTree], meta: dict) -> None:
             f'Could not write the checkpoint of step {step} in {manager.directory}: '
             f'{error}. The checkpoint before it is intact; make room and start the '
             'same command again to go on from there.'
+        ) from error
+
+
+def _restore(manager: ocp.CheckpointManager, step: int, **items) -> Any:
+    try:
+        return manager.restore(step, args=ocp.args.Composite(**items))
+    # How orbax and tensorstore report what is gone, torn or of other shapes.
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f'The checkpoint in {manager.directory / str(step)} cannot be read: it is '
+            f'damaged, or of another version of this package ({error}). Put a whole '
+            f'copy of {manager.directory.parent} in its place, or name another '
+            '--workdir.'
         ) from error
 
 

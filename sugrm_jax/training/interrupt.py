@@ -1,15 +1,17 @@
-"""SIGTERM and Ctrl-C ask for a stop at the next step, not in the middle of one."""
+"""SIGTERM and Ctrl-C: at once where nothing is under way, else after the step."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 
 class Interrupted(Exception):
-    """The run stopped on a signal, with everything saved.
+    """The run stopped on a signal; what was saved is whole.
 
     Attributes:
       signum: the signal.
@@ -21,8 +23,9 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """Context in which the first signal is noted and the second ends the process.
+    """Context in which a signal raises `Interrupted`, and a second ends the process.
 
+    Inside `deferred` the first signal is only noted, for the loop to look at.
     Outside the main thread, where signals do not arrive, it does nothing.
 
     Attributes:
@@ -33,6 +36,7 @@ class StopRequest:
 
     def __init__(self):
         self.signum: int | None = None
+        self._deferred = False
         self._usual = {}
 
     def __enter__(self) -> StopRequest:
@@ -45,10 +49,26 @@ class StopRequest:
         for signum, handler in self._usual.items():
             signal.signal(signum, handler)
 
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Inside, whoever asks `signum` decides when to stop."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
+
     def _note(self, signum: int, _: FrameType | None) -> None:
         self.signum = signum
-        # Not print: the signal may have come in the middle of one.
-        os.write(2, b'\nStopping after this step; once more stops at once.\n')
-        # At once: without Python's clean-up, which a compilation would hold up.
+        # A second signal acts at once: without Python's clean-up, which a
+        # compilation would hold up.
         for again in self.SIGNALS:
             signal.signal(again, signal.SIG_DFL)
+        if not self._deferred:
+            raise Interrupted(
+                signum,
+                'Stopped outside of training; what was saved before is whole. The same '
+                'command goes on from there.',
+            )
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, b'\nStopping after this step; once more stops at once.\n')

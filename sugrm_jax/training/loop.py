@@ -25,6 +25,7 @@ from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.state import TrainState, start_state
 from sugrm_jax.training.step import eval_step, train_step
+from sugrm_jax.training.workdir import claimed, identity, provenance
 from sugrm_jax.types import Batch
 
 
@@ -49,18 +50,19 @@ def train(
     Raises:
       UserError: bad data, settings, weights or folder (before any training); a
         loss that is not finite; a full disk.
-      Interrupted: SIGTERM or Ctrl-C came; everything is saved.
+      Interrupted: SIGTERM or Ctrl-C came; all steps that were done are saved.
     """
     config = plain(config)
     console = console or Console()
-    workdir = record.open_workdir(workdir)
-    setup = prepare(config)
-    for note in setup.dataset.notes:
-        console.print(f'note: {note}', highlight=False, markup=False)
-    identity = record.identify(workdir, config, setup.dataset)
-    run = Run(setup, Checkpoints(workdir, identity), workdir, console)
-    run.fit()
-    return run.finish(config)
+    with claimed(workdir) as folder, StopRequest() as stop:
+        setup = prepare(config)
+        for note in setup.dataset.notes:
+            console.print(f'note: {note}', highlight=False, markup=False)
+        checkpoints = Checkpoints(folder, identity(config, setup.dataset))
+        run = Run(setup, checkpoints, folder, console)
+        record.write_scaling(folder, setup.scaling)
+        run.fit(stop)
+        return run.finish(config)
 
 
 class Run:
@@ -124,6 +126,8 @@ class Run:
                 f'resuming at epoch {self.progress.epoch}, step {self.progress.step}',
                 highlight=False,
             )
+        if not self.done:
+            self.progress.processes.append(provenance())
 
     def _labels(self) -> dict[str, np.ndarray]:
         """Generated labels as they are now, `[1, N]` by modality."""
@@ -138,12 +142,17 @@ class Run:
         waited = completed - progress.best_epoch
         return completed >= config.epochs or waited >= config.patience
 
-    def fit(self) -> None:
-        """Trains until patience or epochs are used up."""
-        with StopRequest() as stop, TrainingProgress(self.console) as shown:
+    def fit(self, stop: StopRequest) -> None:
+        """Trains until patience or epochs are used up, or a signal asks to stop."""
+        with stop.deferred(), TrainingProgress(self.console) as shown:
             while not self.done:
                 self._epoch(stop, shown)
-                self._end_epoch(shown)
+                if self.progress.step == self.steps:
+                    self._end_epoch(shown)
+                else:
+                    self._save_latest()
+                if stop.signum:
+                    self._stop(stop.signum)
 
     def _epoch(self, stop: StopRequest, shown: TrainingProgress) -> None:
         """The rest of the current epoch, from its first step that is not done."""
@@ -176,8 +185,6 @@ class Run:
         if waiting:
             self._note(*waiting, shown)
         progress.seconds = time.monotonic() - started
-        if stop.signum:
-            self._stop(stop.signum)
 
     def _note(self, batch: Batch, report: dict, shown: TrainingProgress) -> None:
         """Keeps what a step reports; stops the run when it is not finite."""
@@ -200,12 +207,12 @@ class Run:
         return UserError(
             f'The {what} is not finite at step {progress.step + 1} of epoch '
             f'{progress.epoch}; samples: {", ".join(ids)}. The last checkpoint before '
-            'it is intact. Look at these samples (python -m sugrm_jax.data check FILE) '
-            'or lower config.optim.groups.*.lr, or set config.optim.clip_norm.'
+            'it is intact. Look at these samples (python -m sugrm_jax.data check '
+            'FILE); or, in a new --workdir, lower config.optim.groups.*.lr or set '
+            'config.optim.clip_norm.'
         )
 
     def _stop(self, signum: int) -> None:
-        self._save_latest()
         self.checkpoints.close()
         raise Interrupted(
             signum,
@@ -236,7 +243,8 @@ class Run:
             opt_state = drop_partial_group(self.state.opt_state)
             self.state = self.state.replace(opt_state=opt_state)
         predictions = self.predict('valid', self.state.eval_params)
-        valid = evaluate.evaluate(predictions, setup.dataset.valid)
+        dataset = setup.dataset
+        valid = evaluate.evaluate(predictions, dataset.valid, dataset.label_range)
         best = valid['mae'] < progress.best_mae
         if best:
             progress.best_epoch, progress.best_mae = progress.epoch, valid['mae']
@@ -262,7 +270,8 @@ class Run:
 
     def finish(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Tests the best parameters and writes results, predictions and report."""
-        params = self.checkpoints.restore_best(self.state.eval_params)
+        params = self.state.eval_params
+        params = self.checkpoints.restore_best(self.progress.best_epoch, params)
         self.checkpoints.close()
         predictions = {
             name: self.predict(name, params) for name in self.setup.dataset.splits

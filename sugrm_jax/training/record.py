@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,71 +10,13 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from sugrm_jax.config import flat
 from sugrm_jax.data.mmsa import KNOWN_FILES
-from sugrm_jax.errors import UserError
+from sugrm_jax.data.scaling import Scaling
 from sugrm_jax.results import files, page, unimodal
 from sugrm_jax.training import evaluate
 from sugrm_jax.training.checkpoint import Progress
 from sugrm_jax.training.setup import Setup
-from sugrm_jax.types import MODALITIES, Dataset
-
-
-def open_workdir(workdir: str | pathlib.Path) -> pathlib.Path:
-    """Makes the folder, and makes sure that it can be written.
-
-    Raises:
-      UserError: it cannot.
-    """
-    workdir = pathlib.Path(workdir).expanduser()
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        probe = workdir / f'.probe-{os.getpid()}'
-        probe.write_bytes(b'')
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f'The folder {workdir} cannot be written: {error.strerror}. '
-            'Name another with --workdir.'
-        ) from error
-    return workdir
-
-
-def identify(
-    workdir: pathlib.Path, config: Mapping[str, Any], dataset: Dataset
-) -> dict[str, Any]:
-    """What makes a run this run: its config and its data; kept in `run.json`.
-
-    Raises:
-      UserError: the folder holds a run with another config or other data.
-    """
-    path = workdir / 'run.json'
-    config = flat(config)
-    # A file may be moved; what it holds is told by its fingerprint.
-    config.pop('data.path')
-    identity = {'config': config, 'data_sha256': dataset.sha256}
-    identity = files.json_ready(identity)
-    if path.exists():
-        differences = _differences(files.read_json(path), identity)
-        if differences:
-            raise UserError(
-                f'{workdir} holds a run with other settings:\n  '
-                + '\n  '.join(differences)
-                + '\nGo on with the old settings, or name another --workdir.'
-            )
-    files.write_json(path, identity)
-    return identity
-
-
-def _differences(before: dict, now: dict) -> list[str]:
-    before = before['config'] | {'data file (SHA-256)': before['data_sha256']}
-    now = now['config'] | {'data file (SHA-256)': now['data_sha256']}
-    absent = '(absent)'
-    return [
-        f'{name}: {before.get(name, absent)!r} there, {now.get(name, absent)!r} here'
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name, absent) != now.get(name, absent)
-    ]
+from sugrm_jax.types import MODALITIES
 
 
 def epoch_means(reports: list) -> dict[str, float]:
@@ -86,6 +26,12 @@ def epoch_means(reports: list) -> dict[str, float]:
         name: sum(n * terms[name] for n, terms in reports) / samples
         for name in reports[0][1]
     }
+
+
+def write_scaling(workdir: pathlib.Path, scaling: Scaling | None) -> None:
+    """Keeps the statistics of standardised features, which prediction needs."""
+    if scaling is not None:
+        files.write_bytes(workdir / 'scaling.npz', scaling.to_bytes())
 
 
 def write_progress(workdir: pathlib.Path, history: list[dict]) -> None:
@@ -119,8 +65,6 @@ def write_results(
     """
     write_progress(workdir, progress.history)
     dataset, best = setup.dataset, progress.best_epoch
-    if setup.scaling is not None:
-        setup.scaling.save(workdir / 'scaling.npz')
     labels = {s: x[1:] for s, x in labels.items()}
     labels = _mark_absent(labels, predictions['train'])
     train = dataset.train
@@ -170,7 +114,9 @@ def _results(config, setup, progress, predictions) -> dict[str, Any]:
     frozen = 0 if setup.experiment.text.finetune else sizes['text']
     seconds = [row['seconds'] for row in progress.history]
     metrics = {
-        name: evaluate.evaluate(predictions[name], dataset.splits[name])
+        name: evaluate.evaluate(
+            predictions[name], dataset.splits[name], dataset.label_range
+        )
         for name in ('valid', 'test')
     }
     return {
@@ -182,9 +128,9 @@ def _results(config, setup, progress, predictions) -> dict[str, Any]:
         'seconds_per_epoch': float(np.median(seconds)),
         'seconds': float(sum(seconds)),
         'config': dict(config),
-        'versions': files.versions(),
-        'git_revision': files.git_revision(pathlib.Path(__file__).parent),
-        'command': sys.orig_argv,
+        # Of the process that started the run; others that took steps follow.
+        **progress.processes[0],
+        'resumed_by': progress.processes[1:],
         'data': {
             'path': dataset.path,
             'sha256': dataset.sha256,

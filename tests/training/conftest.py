@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from configs import common
+from sugrm_jax import train
 from tests.recordings import FIXTURES
 
 SIZES = {'train': 21, 'valid': 7, 'test': 5}
@@ -27,7 +28,11 @@ def tiny_split(rng, name, count):
     length = rng.integers(3, 9, count)
     tokens[:, 1] = np.arange(8) < length[:, None]
     tokens[:, 0] = rng.integers(1, 120, (count, 8)) * tokens[:, 1]
-    return split | {'text_bert': tokens}
+    planted = {
+        f'regression_labels_{s}': rng.uniform(-3, 3, count).astype(np.float32)
+        for s in 'TAV'
+    }
+    return split | {'text_bert': tokens} | planted
 
 
 def tiny_data(seed=0):
@@ -59,3 +64,16 @@ def data_path(tmp_path):
 @pytest.fixture
 def config(data_path):
     return tiny_config(data_path)
+
+
+@pytest.fixture(scope='session')
+def finished(tmp_path_factory):
+    """One run that nothing interrupts, shared by the tests that only look.
+
+    Its config, its folder and its results.
+    """
+    folder = tmp_path_factory.mktemp('finished')
+    path = folder / 'tiny.pkl'
+    path.write_bytes(pickle.dumps(tiny_data()))
+    config = tiny_config(path)
+    return config, folder / 'run', train(config, folder / 'run')

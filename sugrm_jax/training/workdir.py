@@ -1,0 +1,76 @@
+"""The folder of a run: who may write in it, and which run it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import filelock
+
+from sugrm_jax.config import flat
+from sugrm_jax.errors import UserError
+from sugrm_jax.results import files
+from sugrm_jax.types import Dataset
+
+
+@contextlib.contextmanager
+def claimed(workdir: str | pathlib.Path) -> Iterator[pathlib.Path]:
+    """Context in which no other process trains in the folder; made when missing.
+
+    A process that dies lets go of it, however it dies.
+
+    Raises:
+      UserError: the folder cannot be written, or another process is at work in it.
+    """
+    workdir = pathlib.Path(workdir).expanduser()
+    lock = filelock.FileLock(workdir / '.lock', timeout=0)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise UserError(
+            f'Another process is training in {workdir}. Wait for it, or name another '
+            '--workdir.'
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f'The folder {workdir} cannot be written: {error.strerror}. '
+            'Name another with --workdir.'
+        ) from error
+    try:
+        yield workdir
+    finally:
+        lock.release()
+
+
+def identity(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """What makes a run this run: its config and the fingerprint of its data."""
+    config = flat(config)
+    # A file may be moved; what it holds is told by its fingerprint.
+    config.pop('data.path')
+    return files.json_ready({'config': config, 'data_sha256': dataset.sha256})
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """A line for every setting in which two identities differ."""
+    before, now = (
+        x['config'] | {'data file (SHA-256)': x['data_sha256']} for x in (before, now)
+    )
+    absent = '(absent)'
+    return [
+        f'{name}: {before.get(name, absent)!r} there, {now.get(name, absent)!r} here'
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name, absent) != now.get(name, absent)
+    ]
+
+
+def provenance() -> dict[str, Any]:
+    """What decides a process's numbers beside config, data and seed."""
+    return {
+        'command': sys.orig_argv,
+        'versions': files.versions(),
+        'git_revision': files.git_revision(pathlib.Path(__file__).parent),
+    }

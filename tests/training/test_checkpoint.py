@@ -1,0 +1,87 @@
+"""Checkpoints: what comes back, and what is refused."""
+
+import shutil
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from sugrm_jax import UserError
+from sugrm_jax.training.checkpoint import Checkpoints, Progress
+from sugrm_jax.training.state import start_state
+from tests.training.test_step import line_objective
+
+IDENTITY = {'config': {'seed': 1}, 'data_sha256': 'abc'}
+LABELS = {'t': np.ones((2, 3), np.float32)}
+
+
+def line_state(w):
+    params = {'w': jnp.float32(w)}
+    return start_state(
+        params, optax.adam(0.1), line_objective(), jnp.zeros(3), averaged=False
+    )
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A run's folder with a checkpoint of each kind."""
+    checkpoints = Checkpoints(tmp_path, IDENTITY)
+    progress = Progress(epoch=3, step=1, best_epoch=2, best_mae=0.5)
+    checkpoints.save_best(2, {'w': jnp.float32(7)})
+    checkpoints.save_latest(line_state(5), progress, LABELS)
+    checkpoints.close()
+    return tmp_path
+
+
+def test_what_was_saved_comes_back(kept):
+    checkpoints = Checkpoints(kept, IDENTITY)
+    state, progress, labels = checkpoints.restore_latest(line_state(0))
+    chex.assert_trees_all_equal(state, line_state(5))
+    assert progress == Progress(epoch=3, step=1, best_epoch=2, best_mae=0.5)
+    np.testing.assert_array_equal(labels['t'], LABELS['t'])
+    assert checkpoints.restore_best(2, {'w': jnp.float32(0)}) == {'w': 7}
+
+
+def test_a_new_folder_holds_no_run(tmp_path):
+    assert Checkpoints(tmp_path, IDENTITY).restore_latest(line_state(0)) is None
+
+
+def test_a_run_with_other_settings_is_refused_whatever_its_shapes(kept):
+    other = IDENTITY | {'config': {'seed': 2}}
+    with pytest.raises(UserError, match='seed: 1 there, 2 here'):
+        Checkpoints(kept, other).restore_latest({'another': jnp.zeros(2)})
+
+
+def spoil_meta(latest):
+    (latest / 'meta' / 'metadata').write_text('{"torn')
+
+
+def spoil_arrays(latest):
+    for path in (latest / 'state').rglob('*'):
+        if path.is_file() and path.name != '_METADATA':
+            path.write_bytes(path.read_bytes()[:10])
+
+
+def spoil_metadata(latest):
+    (latest / 'state' / '_METADATA').unlink()
+
+
+def spoil_state(latest):
+    shutil.rmtree(latest / 'state')
+
+
+@pytest.mark.parametrize(
+    'spoil', [spoil_meta, spoil_arrays, spoil_metadata, spoil_state]
+)
+def test_a_damaged_checkpoint_is_one_sentence(kept, spoil):
+    (latest,) = (kept / 'checkpoints' / 'latest').iterdir()
+    spoil(latest)
+    with pytest.raises(UserError, match=f'{latest} cannot be read: it is damaged'):
+        Checkpoints(kept, IDENTITY).restore_latest(line_state(0))
+
+
+def test_the_best_of_another_epoch_is_not_taken_for_it(kept):
+    with pytest.raises(UserError, match='cannot be read'):
+        Checkpoints(kept, IDENTITY).restore_best(1, {'w': jnp.float32(0)})

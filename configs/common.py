@@ -98,9 +98,17 @@ def use_released(config: ConfigDict) -> None:
     model.encoder.input_attention.shifts = ()
     model.encoder.dropout.attention = 0.0
     model.encoder.skip_zero_steps = True
-    config.objective.label_bound = 3.0
+    bound_labels(config)
     config.objective.zero_is_positive = True
     use_released_optimiser(config.optim)
+
+
+def bound_labels(config: ConfigDict) -> None:
+    """Bounds generated labels by the range of the annotated ones, 3 for MOSI.
+
+    A reference, so that CH-SIMS's `data.label_range` of 1 bounds them by 1.
+    """
+    config.objective.label_bound = config.data.get_ref('label_range')
 
 
 def use_released_optimiser(optim: ConfigDict) -> None:
@@ -127,7 +135,7 @@ def use_minilm(config: ConfigDict) -> None:
     """
     config.text.pretrained = 'minilm'
     config.data.standardize = True
-    config.objective.label_bound = 3.0
+    bound_labels(config)
     use_released_optimiser(config.optim)
 
 
@@ -135,8 +143,11 @@ VARIANTS = {'aligned': use_aligned, 'minilm': use_minilm, 'released': use_releas
 
 
 def apply_variants(config: ConfigDict, names: str) -> None:
-    """Applies variants named with commas between, such as 'aligned,released'."""
-    for name in filter(None, names.split(',')):
+    """Applies variants named with commas between, such as 'aligned,released'.
+
+    In one order whatever the order of the names, so that a run has one name.
+    """
+    for name in sorted(set(filter(None, names.split(',')))):
         if name not in VARIANTS:
             raise ValueError(
                 f'unknown config variant {name!r}; there are: ' + ', '.join(VARIANTS)

@@ -76,6 +76,26 @@ def at_least(value: float, least: float, name: str) -> None:
         raise ValueError(f'{name} must be at least {least}, not {value}')
 
 
+def between(value: float, low: float, high: float, name: str) -> None:
+    """Makes sure of `low <= value < high`.
+
+    Raises:
+      ValueError: it is not; `typed` turns this into a `UserError`.
+    """
+    if not low <= value < high:
+        raise ValueError(f'{name} must be at least {low} and below {high}, not {value}')
+
+
+def positive(value: float, name: str) -> None:
+    """Makes sure of `value > 0`.
+
+    Raises:
+      ValueError: it is not; `typed` turns this into a `UserError`.
+    """
+    if not value > 0:
+        raise ValueError(f'{name} must be above 0, not {value}')
+
+
 def choice(value: str, allowed: typing.Iterable[str], name: str) -> str:
     """`value`, when it is one of the allowed names.
 

@@ -9,7 +9,9 @@ METRICS = (
 )  # fmt: skip
 
 
-def regression_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def regression_metrics(
+    prediction: np.ndarray, truth: np.ndarray, label_range: float = 3.0
+) -> dict[str, float]:
     """All of `METRICS` for one split.
 
     `has0`: negative against non-negative, all samples; `non0`: negative against
@@ -19,10 +21,12 @@ def regression_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, f
     Args:
       prediction: `[N]`.
       truth: `[N]`.
+      label_range: labels lie in `[-label_range, label_range]`.
 
     Returns:
       By name. `corr` is NaN where either side is constant; `acc2_non0` and
-      `f1_non0` are NaN where every label is 0.
+      `f1_non0` are NaN where every label is 0; `acc5` and `acc7`, whose classes are
+      the whole numbers of ±3, are NaN for labels of another range (CH-SIMS: ±1).
     """
     prediction = np.asarray(prediction, np.float64)
     truth = np.asarray(truth, np.float64)
@@ -31,6 +35,7 @@ def regression_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, f
     signed = truth != 0
     has0 = _binary(truth >= 0, prediction >= 0)
     non0 = _binary(truth[signed] > 0, prediction[signed] > 0)
+    graded = label_range == 3
     return {
         'mae': float(np.abs(prediction - truth).mean()),
         'corr': pearson(prediction, truth),
@@ -38,15 +43,16 @@ def regression_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, f
         'f1_has0': has0[1],
         'acc2_non0': non0[0],
         'f1_non0': non0[1],
-        'acc5': _class_accuracy(prediction, truth, 2),
-        'acc7': _class_accuracy(prediction, truth, 3),
+        'acc5': _class_accuracy(prediction, truth, 2) if graded else float('nan'),
+        'acc7': _class_accuracy(prediction, truth, 3) if graded else float('nan'),
     }
 
 
 def pearson(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's r of two `[N]`; NaN where either side is constant."""
+    """Pearson's r of two `[N]`; NaN below two samples or where a side is constant."""
+    # float64: the mean of many float32 values loses digits.
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float('nan')
     return float(np.corrcoef(a, b)[0, 1])
 

@@ -36,7 +36,6 @@ class Split:
       label: float32 `[N]`, the annotated multimodal sentiment `y_m`.
       unimodal: annotated (CH-SIMS) or planted (simulator) unimodal sentiment,
         float32 `[N]` each, by modality; empty when the data has none.
-      text: float32 `[N, L_t, D_t]`, fixed text features, or None.
     """
 
     ids: list[str]
@@ -48,7 +47,6 @@ class Split:
     vision_length: np.ndarray
     label: np.ndarray
     unimodal: dict[str, np.ndarray]
-    text: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.label)

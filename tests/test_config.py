@@ -1,12 +1,22 @@
 """From plain values to typed settings: what fits and what is refused."""
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
 from ml_collections import ConfigDict, config_dict
 
-from sugrm_jax.config import choice, flat, plain, typed, unknown_name
+from sugrm_jax.config import (
+    at_least,
+    between,
+    choice,
+    flat,
+    plain,
+    positive,
+    typed,
+    unknown_name,
+)
 from sugrm_jax.errors import UserError
 
 
@@ -121,6 +131,23 @@ def test_what_does_not_fit_is_refused(changes, message):
     with pytest.raises(UserError) as refused:
         outer(**changes)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ('check', 'good', 'bad', 'message'),
+    [
+        (at_least, [1, 7], [0, -1], 'x must be at least 1, not '),
+        (between, [1, 1.99], [0.99, 2, 3], 'x must be at least 1 and below 2, not '),
+        (positive, [0.1, 7], [0, -0.1], 'x must be above 0, not '),
+    ],
+)
+def test_ranges(check, good, bad, message):
+    limits = {at_least: (1,), between: (1, 2), positive: ()}[check]
+    for value in good:
+        check(value, *limits, 'x')
+    for value in [*bad, math.nan]:
+        with pytest.raises(ValueError, match=f'^{message}{value}$'):
+            check(value, *limits, 'x')
 
 
 def test_a_missing_field():

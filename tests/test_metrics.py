@@ -83,8 +83,16 @@ def test_correlation_with_a_constant_is_nan(constant):
     assert all(map(math.isfinite, metrics.values()))
 
 
-def test_correlation_of_one_sample_is_nan():
-    assert math.isnan(pearson(np.array([1.0]), np.array([2.0])))
+@pytest.mark.parametrize('count', [0, 1])
+def test_correlation_below_two_samples_is_nan(count):
+    assert math.isnan(pearson(np.ones(count), np.ones(count)))
+
+
+def test_labels_of_another_range_have_no_classes_of_whole_numbers():
+    """CH-SIMS: rounded, its labels in ±1 would be of three classes, not of 5 or 7."""
+    metrics = regression_metrics(np.array([0.2, -0.8]), np.array([0.4, -1.0]), 1.0)
+    assert math.isnan(metrics.pop('acc5')) and math.isnan(metrics.pop('acc7'))
+    assert all(map(math.isfinite, metrics.values()))
 
 
 def test_labels_of_zero_only_make_non0_nan():

@@ -67,8 +67,8 @@ def report(path: str | os.PathLike, *, label_range: float = 3.0) -> str:
         + _table(_length_rows(dataset, raw)),
         'Utterances by label\n' + _table(_label_rows(dataset)),
         f'Unimodal labels: {_unimodal(dataset.train)}',
-        'What was mended or is odd (looked for: NaN and infinite features, absent '
-        'modalities,\nfeatures beyond the length, ids in more than one split)\n'
+        'What was mended or is odd (looked for: features not finite or too large,\n'
+        'absent modalities, features beyond the length, ids in more than one split)\n'
         + _bullets(dataset.notes),
     ]
     return '\n\n'.join(sections)

@@ -12,6 +12,9 @@ import numpy as np
 
 from sugrm_jax.errors import UserError
 
+# The largest feature whose square, and a sum of some, is still finite in float32.
+LARGEST = 1e18
+
 
 def check_count(value: Any, count: int, where: str) -> None:
     """Raises a `UserError` unless `value` has one entry for each of `count` ids."""
@@ -47,10 +50,10 @@ def numbers(value: Any, where: str) -> np.ndarray:
 
 
 def features(value: Any, where: str) -> tuple[np.ndarray, int]:
-    """Sequence features as float32 `[N, L, D]`, and how many values were not finite.
+    """Sequence features as float32 `[N, L, D]`, and how many values were no use.
 
-    `[N, D]` is one step per utterance. NaN and ±inf become 0: real files have −inf
-    where the logarithm of a silent frame was taken.
+    `[N, D]` is one step per utterance. NaN, ±inf and what is beyond `LARGEST` become 0:
+    real files have −inf where the logarithm of a silent frame was taken.
     """
     array = numbers(value, where)
     if array.ndim == 2:
@@ -61,9 +64,9 @@ def features(value: Any, where: str) -> tuple[np.ndarray, int]:
         )
     with np.errstate(over='ignore'):  # too large for float32 is counted as inf
         array = array.astype(np.float32, copy=False)
-    bad = ~np.isfinite(array)
-    count = int(bad.sum())
-    return (np.where(bad, np.float32(0), array) if count else array), count
+    good = (array >= -LARGEST) & (array <= LARGEST)  # false for NaN
+    count = int(good.size - good.sum())
+    return (np.where(good, array, np.float32(0)) if count else array), count
 
 
 def lengths(array: np.ndarray, claimed: Any, where: str) -> np.ndarray:
@@ -93,6 +96,14 @@ def lengths(array: np.ndarray, claimed: Any, where: str) -> np.ndarray:
             f'the sequences; it holds {given[~fits][0]}.'
         )
     return np.where(last > 0, given, 0).astype(np.int32)
+
+
+def pad(array: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """`array` with zeros behind it along `axis`, up to `size`."""
+    missing = size - array.shape[axis]
+    if not missing:
+        return array
+    return np.pad(array, [(0, missing * (k == axis)) for k in range(array.ndim)])
 
 
 def tokens(value: Any, where: str) -> np.ndarray:

@@ -8,22 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sugrm_jax.config import positive
 from sugrm_jax.data import mmsa, scaling, simulate
 from sugrm_jax.data.text import make_tokenizer
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import Dataset
-
-
-@dataclasses.dataclass(frozen=True)
-class SimulateConfig:
-    """How much to simulate (see `simulate.simulate`)."""
-
-    train: int
-    valid: int
-    test: int
-    audio_length: int
-    vision_length: int
-    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +28,13 @@ class DataConfig:
     """
 
     path: str
-    simulate: SimulateConfig | None
+    simulate: simulate.SimulateConfig | None
     label_range: float
     standardize: bool
     strict: bool
+
+    def __post_init__(self):
+        positive(self.label_range, 'label_range')
 
 
 def load(

@@ -1,12 +1,14 @@
 """Data sets in MMSA format, the field's exchange format, as typed splits.
 
 A file is a pickle `{train|valid|test: {field: array}}`. What real files get wrong and
-can be mended (infinities in features, tokens stored as floats) is mended and noted;
-what cannot be trusted (labels, shapes) is a `UserError`.
+can be mended (infinities in features, tokens stored as floats, splits padded to
+different lengths) is mended and noted; what cannot be trusted (labels, widths) is a
+`UserError`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -40,7 +42,6 @@ SPLITS = ('train', 'valid', 'test')
 NEEDED = ('raw_text', 'id', 'audio', 'vision', 'regression_labels')
 OPTIONAL = (
     'text_bert',
-    'text',
     'audio_lengths',
     'vision_lengths',
     *(f'regression_labels_{s.upper()}' for s in MODALITIES),
@@ -48,8 +49,9 @@ OPTIONAL = (
     'annotations',
 )
 
-# Fields whose name in a file is not ours.
-_NAMES = {'tokens': 'text_bert'}
+# The fields that are sequences, and the axis of their steps; their name in a file.
+_STEPS = {'tokens': 2, 'audio': 1, 'vision': 1}
+_NAMES = {'tokens': 'text_bert', 'audio': 'audio', 'vision': 'vision'}
 
 Tokenizer = Callable[[list[str]], np.ndarray]
 
@@ -124,7 +126,7 @@ def make_dataset(
 
     Raises:
       UserError: a split or field is missing or empty, of another size, rank or type
-        than it should be, or shaped differently in another split; tokens are no
+        than it should be, or of another width in another split; tokens are no
         tokens; labels are missing, constant or out of range; `strict` and shared ids.
     """
     check_layout(raw, path)
@@ -134,7 +136,9 @@ def make_dataset(
             raw[name], f'{path}, split {name}', label_range, tokenizer
         )
         notes += [f'{name}: {note}' for note in found]
-    check_shapes(splits, path)
+    check_same(splits, path)
+    splits, padded = pad(splits)
+    notes += [*_absent_notes(splits, raw), *padded]
     if shared := shared_ids(splits):
         note = _shared_note(shared)
         if strict:
@@ -175,25 +179,44 @@ def check_layout(raw: Any, path: str) -> None:
                 )
 
 
-def check_shapes(splits: dict[str, Split], path: str) -> None:
-    """Raises a `UserError` unless lengths and widths are the same in all splits."""
+def check_same(splits: dict[str, Split], path: str) -> None:
+    """Raises a `UserError` unless all splits have the same widths and modalities."""
     first = splits['train']
     for name, split in splits.items():
-        for field in ('tokens', 'audio', 'vision', 'text'):
+        for field in ('audio', 'vision'):
             ours, theirs = (getattr(s, field) for s in (first, split))
-            if (ours is None) != (theirs is None):
-                raise UserError(f'{path}: only some splits have {field!r}.')
-            if ours is not None and ours.shape[1:] != theirs.shape[1:]:
+            if ours.shape[2] != theirs.shape[2]:
                 raise UserError(
-                    f'{path}: {_NAMES.get(field, field)} has the shape '
-                    f'{fields.shape(ours)} in train and {fields.shape(theirs)} in '
-                    f'{name}; all but N must be the same.'
+                    f'{path}: {field} has the shape {fields.shape(ours)} in train and '
+                    f'{fields.shape(theirs)} in {name}; the width, which comes last, '
+                    'must be the same.'
                 )
         if set(split.unimodal) != set(first.unimodal):
             raise UserError(
                 f'{path}: train has unimodal labels for {_listed(first.unimodal)}, '
                 f'{name} for {_listed(split.unimodal)}.'
             )
+
+
+def pad(splits: dict[str, Split]) -> tuple[dict[str, Split], list[str]]:
+    """The splits with sequences as long as the longest split's, and notes on it."""
+    notes = []
+    for field, axis in _STEPS.items():
+        sizes = {n: getattr(split, field).shape[axis] for n, split in splits.items()}
+        longest = max(sizes.values())
+        splits = {
+            n: dataclasses.replace(
+                split, **{field: fields.pad(getattr(split, field), axis, longest)}
+            )
+            for n, split in splits.items()
+        }
+        if min(sizes.values()) < longest:
+            listed = ', '.join(f'{size} in {n}' for n, size in sizes.items())
+            notes.append(
+                f'{_NAMES[field]} has sequences of different length ({listed}); all '
+                f'were padded with zeros to {longest}'
+            )
+    return splits, notes
 
 
 def shared_ids(splits: dict[str, Split]) -> dict[str, list[str]]:
@@ -223,10 +246,7 @@ def _split(
         claimed = raw.get(f'{field}_lengths')
         length = fields.lengths(array, claimed, f'{where}: {field}_lengths')
         arrays |= {field: array, f'{field}_length': length}
-        notes += _bad_note(field, bad) + _length_notes(field, array, length, claimed)
-    if 'text' in raw:
-        arrays['text'], bad = fields.features(raw['text'], f'{where}: text')
-        notes += _bad_note('text', bad)
+        notes += _bad_note(field, bad) + _beyond_note(field, array, length)
     unimodal = {
         s: fields.labels(raw[field], ids, label_range, f'{where}: {field}')
         for s in MODALITIES
@@ -261,24 +281,35 @@ def _tokens(
 
 def _bad_note(field: str, count: int) -> list[str]:
     values = 'value was' if count == 1 else 'values were'
-    return [f'{count} {field} {values} NaN or infinite and became 0'] if count else []
+    if not count:
+        return []
+    return [f'{count} {field} {values} not finite or too large and became 0']
 
 
-def _length_notes(
-    field: str, array: np.ndarray, length: np.ndarray, claimed: Any
-) -> list[str]:
-    notes, absent = [], length == 0
-    if absent.any():
-        note = f'{absent.sum()} of {len(length)} utterances have no {field}'
-        if claimed is not None and (wrong := np.asarray(claimed)[absent] > 0).any():
-            note += f'; the file gives {wrong.sum()} of them a length, but all is 0'
-        notes.append(note)
+def _beyond_note(field: str, array: np.ndarray, length: np.ndarray) -> list[str]:
     after = np.arange(array.shape[1]) >= length[:, None]
     beyond = (after & array.any(axis=2)).any(axis=1).sum()
-    if beyond:
-        notes.append(
-            f'{beyond} of {len(length)} utterances have {field} beyond their length'
-        )
+    if not beyond:
+        return []
+    return [f'{beyond} of {len(length)} utterances have {field} beyond their length']
+
+
+def _absent_notes(splits: dict[str, Split], raw: Mapping) -> list[str]:
+    """One sentence for each modality that utterances lack."""
+    notes = []
+    for field in ('audio', 'vision'):
+        counts, wrong = [], 0
+        for name, split in splits.items():
+            absent = getattr(split, f'{field}_length') == 0
+            if absent.any():
+                counts.append(f'{absent.sum()} of {len(split)} in {name}')
+            if (claimed := raw[name].get(f'{field}_lengths')) is not None:
+                wrong += (np.asarray(claimed)[absent] > 0).sum()
+        if counts:
+            note = f'utterances without {field}: {", ".join(counts)}'
+            if wrong:
+                note += f'; the file gives {wrong} of them a length, but all is 0'
+            notes.append(note)
     return notes
 
 

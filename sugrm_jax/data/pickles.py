@@ -38,6 +38,19 @@ _MALFORMED = (
     TypeError,
     ValueError,
 )
+# How other files begin, and what they are.
+_FOREIGN = {
+    b'PK\3\4': 'a zip archive, such as .npz',
+    b'\x93NUMPY': 'a numpy .npy file',
+    b'\x89HDF': 'an HDF5 file',
+    b'\x1f\x8b': 'a gzip archive',
+    b'version https://git-lfs': 'a Git LFS pointer, without the file it stands for',
+    b'<': 'a web page or XML',
+}
+_START = 32  # bytes to judge by
+_TEXT = re.compile(rb'[^\0-\x08\x0b\x0c\x0e-\x1f\x7f]+')
+# A protocol's number; 0 and 1 begin with text: a mark, a container, a name to look up.
+_PICKLE = re.compile(rb'\x80|[(}\])]|c[\w.]+\n')
 
 
 def load(path: str | os.PathLike) -> Any:
@@ -51,11 +64,13 @@ def load(path: str | os.PathLike) -> Any:
       str, bytes, numbers and None.
 
     Raises:
-      UserError: the file is missing, unreadable, truncated, not a pickle, or asks for
-        anything else, which is then named and not executed.
+      UserError: the file is missing, unreadable, truncated, not a pickle (then what it
+        looks like), or asks for anything else, which is then named and not executed.
     """
+    start = b''
     try:
         with open(path, 'rb') as file:
+            start = file.peek(_START)[:_START]
             return _plain(_Unpickler(file).load(), {})
     except FileNotFoundError as error:
         raise UserError(
@@ -65,16 +80,37 @@ def load(path: str | os.PathLike) -> Any:
         ) from error
     except OSError as error:
         raise UserError(f'{path} cannot be read: {error.strerror}.') from error
-    except _Refused as error:
-        raise UserError(
+    except _MALFORMED as error:
+        raise UserError(_complaint(path, start, error)) from error
+
+
+def _complaint(path: str | os.PathLike, start: bytes, error: Exception) -> str:
+    """Why the file cannot be read, judging by its first bytes too."""
+    # A table's first letter may be the code of an instruction that is then refused.
+    if kind := _foreign(start):
+        return (
+            f'{path} is not a pickle but looks like {kind}: it begins with {start!r}. '
+            'Data are read from a pickle in MMSA format, a dict of the splits train, '
+            'valid and test (README, "Real data").'
+        )
+    if isinstance(error, _Refused):
+        return (
             f'{path} {error}, which is not data; nothing of it was executed. Only '
             'numpy arrays, text, numbers, lists, dicts and tuples are read.'
-        ) from error
-    except _MALFORMED as error:
-        raise UserError(
-            f'{path} is empty, truncated or not a pickle of arrays '
-            f'({error or type(error).__name__}): fetch it again.'
-        ) from error
+        )
+    return (
+        f'{path} is empty, truncated or not a pickle of arrays '
+        f'({error or type(error).__name__}): fetch it again.'
+    )
+
+
+def _foreign(start: bytes) -> str | None:
+    """What a file that begins so looks like, where it is clearly no pickle."""
+    for mark, kind in _FOREIGN.items():
+        if start.startswith(mark):
+            return kind
+    text = _TEXT.fullmatch(start) and not _PICKLE.match(start)
+    return 'text, such as CSV or JSON' if text else None
 
 
 class _Refused(pickle.UnpicklingError):

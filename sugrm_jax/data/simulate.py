@@ -26,12 +26,13 @@ features are zero and their length is 0, while `y_v` and `y_a` keep what was exp
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 
+from sugrm_jax.config import at_least, typed
 from sugrm_jax.data import sentences, signals
-from sugrm_jax.errors import UserError
 
 LIMIT = 3.0
 # Quantiles of the shared sentiment; beyond the limit it is clipped.
@@ -50,6 +51,23 @@ CLIPS_PER_VIDEO = 12
 SPEAKER_SPREAD = 0.5
 # The number of words that fills a sequence: audio has the higher rate.
 AUDIO_WORDS, VISION_WORDS = 20, 32
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulateConfig:
+    """How much to simulate (see `simulate`)."""
+
+    train: int
+    valid: int
+    test: int
+    audio_length: int
+    vision_length: int
+    seed: int
+
+    def __post_init__(self):
+        for name in ('train', 'valid', 'test', 'audio_length', 'vision_length'):
+            at_least(getattr(self, name), 1, name)
+        at_least(self.seed, 0, 'seed')
 
 
 def in_conflict(y: dict[str, np.ndarray]) -> np.ndarray:
@@ -166,12 +184,12 @@ def simulate_split(
 
 def simulate(
     *,
-    train: int = 384,
-    valid: int = 96,
-    test: int = 96,
-    audio_length: int = 60,
-    vision_length: int = 80,
-    seed: int = 0,
+    train: int,
+    valid: int,
+    test: int,
+    audio_length: int,
+    vision_length: int,
+    seed: int,
 ) -> dict[str, dict[str, np.ndarray]]:
     """A data set in MMSA format with planted unimodal sentiments.
 
@@ -191,15 +209,11 @@ def simulate(
       `raw_text`.
 
     Raises:
-      UserError: a size below 1.
+      UserError: a size below 1, a seed below 0.
     """
     sizes = {'train': train, 'valid': valid, 'test': test}
     lengths = {'audio_length': audio_length, 'vision_length': vision_length}
-    for name, size in (sizes | lengths).items():
-        if size < 1:
-            raise UserError(
-                f'The simulated data need {name} of at least 1, not {size}; set it so.'
-            )
+    typed(SimulateConfig, sizes | lengths | {'seed': seed}, 'simulate')
     chances = np.random.SeedSequence(seed).spawn(len(sizes))
     data, first_video = {}, 0
     for (split, count), chance in zip(sizes.items(), chances, strict=True):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from sugrm_jax.config import at_least
+from sugrm_jax.config import at_least, between
 from sugrm_jax.layers.attention import sampled_attention
 from sugrm_jax.layers.linear import Norm, symmetric_uniform, xavier_dense
 from sugrm_jax.layers.sampling import Sampling
@@ -24,6 +24,10 @@ class DropoutRates:
     attention: float = 0.0
     relu: float = 0.0
     residual: float = 0.0
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            between(getattr(self, field.name), 0, 1, field.name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Sampling:
     def __post_init__(self):
         at_least(self.stride, 1, 'stride')
         at_least(self.window, 1, 'window')
+        at_least(self.random_share, 0, 'random_share')
         unknown = set(self.shifts) - set(SHIFTS)
         if unknown:
             raise ValueError(f'unknown shifts {sorted(unknown)}; known: {SHIFTS}')

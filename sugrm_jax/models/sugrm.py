@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from flax import linen as nn
 
-from sugrm_jax.config import at_least, choice, typed
+from sugrm_jax.config import at_least, between, choice, typed
 from sugrm_jax.layers.blocks import PhasedConfig
 from sugrm_jax.layers.heads import Head
 from sugrm_jax.layers.mrm import ModalityRecalibration
@@ -44,6 +44,7 @@ class SugrmConfig:
         choice(self.heads, ('paper', 'released'), 'heads')
         choice(self.padding, ('masked', 'released'), 'padding')
         at_least(self.common_width, 1, 'common_width')
+        between(self.output_dropout, 0, 1, 'output_dropout')
 
 
 class Sugrm(nn.Module):

@@ -7,7 +7,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from sugrm_jax import ulgm
-from sugrm_jax.config import choice
+from sugrm_jax.config import choice, positive
 from sugrm_jax.losses import LOSSES
 from sugrm_jax.objectives import Objective
 from sugrm_jax.types import MODALITIES, Array, Batch, Outputs
@@ -20,7 +20,7 @@ class SugrmObjectiveConfig:
     Attributes:
       loss: 'l1' (paper), 'l2' or 'huber' (its Table 8).
       label_bound: new labels are clamped to ±this before the momentum average
-        (released code: 3.0), or not at all (paper): None.
+        (released code: 3.0, the end of MOSI's range), or not at all (paper): None.
       zero_is_positive: whether the positive centre takes in labels of exactly 0
         (released code) or not (paper).
     """
@@ -31,6 +31,8 @@ class SugrmObjectiveConfig:
 
     def __post_init__(self):
         choice(self.loss, LOSSES, 'loss')
+        if self.label_bound is not None:
+            positive(self.label_bound, 'label_bound')
 
 
 def sugrm(config: SugrmObjectiveConfig, common_width: int) -> Objective:

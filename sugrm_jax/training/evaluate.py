@@ -50,7 +50,9 @@ def predict(
     return {task: np.concatenate(values) for task, values in predictions.items()}
 
 
-def evaluate(predictions: dict[str, np.ndarray], split: Split) -> dict[str, float]:
+def evaluate(
+    predictions: dict[str, np.ndarray], split: Split, label_range: float
+) -> dict[str, float]:
     """Metrics of the multimodal prediction on the whole split.
 
     Raises:
@@ -65,4 +67,4 @@ def evaluate(predictions: dict[str, np.ndarray], split: Split) -> dict[str, floa
             '(python -m sugrm_jax.data check FILE); if it is all of them, lower '
             'config.optim.groups.*.lr or set config.optim.clip_norm.'
         )
-    return regression_metrics(predictions['m'], split.label)
+    return regression_metrics(predictions['m'], split.label, label_range)

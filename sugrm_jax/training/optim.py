@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from sugrm_jax.config import at_least, choice
+from sugrm_jax.config import at_least, between, choice, positive
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import PyTree
 
@@ -58,7 +58,8 @@ class OptimConfig:
       accumulate_sum: sum those gradients (released code) or average them.
       drop_partial: throw away a group of batches that the epoch's end cuts
         short (released code), or carry it into the next epoch.
-      average_decay: of the moving average of the parameters, or None.
+      average_decay: of the moving average of the parameters, taken at every batch,
+        or None.
     """
 
     name: str
@@ -76,6 +77,10 @@ class OptimConfig:
         choice(self.schedule, SCHEDULES, 'schedule')
         at_least(self.accumulate, 1, 'accumulate')
         at_least(self.warmup_epochs, 0, 'warmup_epochs')
+        if self.clip_norm is not None:
+            positive(self.clip_norm, 'clip_norm')
+        if self.average_decay is not None:
+            between(self.average_decay, 0, 1, 'average_decay')
 
 
 def assign_groups(
@@ -124,10 +129,14 @@ def make_optimizer(
       epochs: longest the run may be, which the schedule spans.
       steps_per_epoch: batches in one epoch.
       frozen: top-level modules of `params` that are not trained.
+
+    Raises:
+      UserError: a parameter belongs to no group or to several; every group of
+        batches would be thrown away.
     """
-    steps = steps_per_epoch / config.accumulate
+    updates = _updates_per_epoch(config, steps_per_epoch)
     shape = _schedule(
-        config, round(epochs * steps), round(config.warmup_epochs * steps)
+        config, round(epochs * updates), round(config.warmup_epochs * updates)
     )
     transforms = {
         name: _group(config.name, group, shape) for name, group in config.groups.items()
@@ -155,6 +164,20 @@ def drop_partial_group(opt_state: PyTree) -> PyTree:
         mini_step=jnp.zeros_like(opt_state.mini_step),
         acc_grads=jax.tree.map(jnp.zeros_like, opt_state.acc_grads),
     )
+
+
+def _updates_per_epoch(config: OptimConfig, batches: int) -> float:
+    """Updates in an epoch: whole where partial groups are thrown away."""
+    if not config.drop_partial:
+        return batches / config.accumulate
+    if batches < config.accumulate:
+        raise UserError(
+            f'An epoch has {batches} batches, fewer than config.optim.accumulate, '
+            f'{config.accumulate}, and config.optim.drop_partial throws such a group '
+            'away: nothing would be learnt. Lower config.optim.accumulate or '
+            'config.train.batch, or set config.optim.drop_partial to false.'
+        )
+    return batches // config.accumulate
 
 
 def _schedule(config: OptimConfig, steps: int, warmup: int) -> optax.Schedule:

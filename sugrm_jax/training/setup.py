@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from sugrm_jax import models
-from sugrm_jax.config import at_least, typed
+from sugrm_jax.config import at_least, between, typed
 from sugrm_jax.data import load
 from sugrm_jax.data.batches import Packer, batch_count, make_batch
 from sugrm_jax.layers import bert, pretrained
@@ -63,6 +63,10 @@ class Experiment:
     objective: Any
     optim: OptimConfig
     train: TrainConfig
+
+    def __post_init__(self):
+        # jax keeps 32 bits of a seed: a larger one would repeat another's run.
+        between(self.seed, 0, 2**32, 'seed')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,12 +57,14 @@ def test_what_is_odd_is_listed(mmsa, write):
     raw = mmsa('test', id=lambda x: ['train$_$0', *x[1:]])
     raw['valid']['audio'][1, 0, 0] = -np.inf
     raw['train']['vision'][4] = 0
+    raw['test']['audio'][0, 0, :2] = 2e18, -3e38
     report = check.report(write(raw))
     assert counts(report, 'vision absent') == [1, 0, 0]
-    assert report.splitlines()[-3:] == [
-        '  - train: 1 of 6 utterances have no vision; '
+    assert report.splitlines()[-4:] == [
+        '  - valid: 1 audio value was not finite or too large and became 0',
+        '  - test: 2 audio values were not finite or too large and became 0',
+        '  - utterances without vision: 1 of 6 in train; '
         'the file gives 1 of them a length, but all is 0',
-        '  - valid: 1 audio value was NaN or infinite and became 0',
         '  - ids in more than one split: train$_$0 (train and test)',
     ]
 

@@ -58,7 +58,17 @@ def test_features_become_float32_and_finite():
     array, bad = fields.features(value, WHERE)
     same(array, np.array([[[0.1, 0]], [[0, 0]], [[0, -2]]], np.float32))
     assert bad == 4  # 1e39 is beyond float32
+    assert array.dtype == np.float32
     assert np.isnan(value[0, 0, 1]), "the caller's array stays as it is"
+
+
+def test_features_too_large_to_square_are_no_use():
+    """Of float32's 3.4e38 the root is 1.8e19; some room is left for a sum."""
+    array, bad = fields.features(np.array([[1e18, 1.1e18, -1.1e18, -3e38, 0]]), WHERE)
+    same(array, np.array([[[1e18, 0, 0, 0, 0]]], np.float32))
+    assert bad == 3
+    with np.errstate(over='raise'):
+        assert np.isfinite(np.square(array)).all()
 
 
 def test_features_of_one_step():

@@ -50,7 +50,7 @@ def test_a_file_comes_through(mmsa, write):
             same(getattr(split, field), raw[name][field])
             claimed = np.array(raw[name][f'{field}_lengths'], np.int32)
             same(getattr(split, f'{field}_length'), claimed)
-        assert (split.unimodal, split.text) == ({}, None)
+        assert split.unimodal == {}
 
 
 def test_storage_does_not_matter(mmsa):
@@ -79,16 +79,13 @@ def test_storage_does_not_matter(mmsa):
         same(a.vision_length, b.vision_length)
 
 
-def test_text_features_and_unimodal_labels(mmsa):
+def test_unimodal_labels(mmsa):
     raw = mmsa(regression_labels=lambda x: x / 3)
     for split in raw.values():
-        count = len(split['id'])
-        split['text'] = np.full((count, 8, 2), 0.5)
         for k, s in enumerate('TAV', start=1):
             split[f'regression_labels_{s}'] = split['regression_labels'] / k
     dataset = make(raw, label_range=1.0)
     for name, split in dataset.splits.items():
-        same(split.text, np.full((len(split), 8, 2), 0.5, np.float32))
         assert list(split.unimodal) == ['t', 'a', 'v']
         for k, s in enumerate('tav', start=1):
             same(split.unimodal[s], raw[name]['regression_labels'] / np.float32(k))
@@ -108,7 +105,8 @@ def test_raw_text_is_tokenised(mmsa):
 
 
 def test_simulated_data_are_such_a_file():
-    raw = simulate(train=12, valid=6, test=6)
+    sizes = dict(train=12, valid=6, test=6, audio_length=9, vision_length=9)
+    raw = simulate(**sizes, seed=0)
     tokens = np.zeros((12, 3, 4), np.int32)
     options = {'tokenizer': lambda texts: tokens[: len(texts)]}
     dataset, again = make(raw, **options), make(raw, **options)
@@ -133,8 +131,8 @@ def test_bad_values_are_mended_and_counted(mmsa):
     same(dataset.train.audio[0, 0, :3], np.zeros(3, np.float32))
     assert dataset.train.vision[1, 0, 0] == 0
     assert dataset.notes == (
-        'train: 3 audio values were NaN or infinite and became 0',
-        'train: 1 vision value was NaN or infinite and became 0',
+        'train: 3 audio values were not finite or too large and became 0',
+        'train: 1 vision value was not finite or too large and became 0',
     )
 
 
@@ -143,8 +141,8 @@ def test_a_step_of_bad_values_only_makes_no_length(mmsa):
     dataset = make(raw)
     assert dataset.test.audio_length[2] == 0
     assert dataset.notes == (
-        'test: 35 audio values were NaN or infinite and became 0',
-        'test: 1 of 3 utterances have no audio',
+        'test: 35 audio values were not finite or too large and became 0',
+        'utterances without audio: 1 of 3 in test',
     )
 
 
@@ -152,12 +150,49 @@ def test_absent_modalities(mmsa):
     raw = mmsa(
         'valid', vision=edit(np.s_[:2], 0), vision_lengths=lambda _: [0, 5, 9, 9]
     )
+    raw['test']['vision'][0] = 0
+    raw['train']['audio'][:3] = 0
+    raw['train']['audio_lengths'][:3] = [0, 0, 0]
     dataset = make(raw)
     same(dataset.valid.vision_length, np.array([0, 0, 9, 9], np.int32))
     assert dataset.notes == (
-        'valid: 2 of 4 utterances have no vision; '
-        'the file gives 1 of them a length, but all is 0',
+        'utterances without audio: 3 of 6 in train',
+        'utterances without vision: 2 of 4 in valid, 1 of 3 in test; '
+        'the file gives 2 of them a length, but all is 0',
     )
+
+
+@pytest.mark.parametrize('field', ['text_bert', 'audio', 'vision'])
+def test_splits_padded_to_different_lengths(field, mmsa):
+    """Train has 12 steps, the others what they have: all get 12, zeros behind."""
+    length = {'text_bert': 8, 'audio': 7, 'vision': 9}[field]
+    ours, axis = ('tokens', 2) if field == 'text_bert' else (field, 1)
+
+    def lengthen(x):
+        width = [(0, 0)] * 3
+        width[axis] = (0, 12 - length)
+        return np.pad(x, width)
+
+    before, dataset = make(mmsa()), make(mmsa('train', **{field: lengthen}))
+    for name, split in dataset.splits.items():
+        array = getattr(split, ours)
+        assert array.shape[axis] == 12
+        kept, added = np.split(array, [length], axis)
+        same(kept, getattr(before.splits[name], ours))
+        assert not added.any()
+        for other in ('audio_length', 'vision_length'):
+            same(getattr(split, other), getattr(before.splits[name], other))
+    assert dataset.notes == (
+        f'{field} has sequences of different length (12 in train, {length} in valid, '
+        f'{length} in test); all were padded with zeros to 12',
+    )
+
+
+def test_fixed_text_features_are_not_kept(mmsa):
+    """They are larger than all else together, and nothing here reads them."""
+    raw = mmsa(text=lambda _: 'whatever')
+    assert make(raw).notes == ()
+    assert not hasattr(make(raw).train, 'text')
 
 
 def test_features_beyond_the_length_stay_and_are_noted(mmsa):
@@ -209,10 +244,6 @@ def grow(x):
     return np.concatenate([x, x[:1]])
 
 
-def lengthen(x):
-    return np.pad(x, ((0, 0), (0, 1), (0, 0)))
-
-
 FAULTS = {
     'one field longer': ('raw_text', grow, 'has 4 entries where id has 3'),
     'one array longer': ('audio', grow, 'has 4 entries where id has 3'),
@@ -237,12 +268,6 @@ FAULTS = {
     'constant labels': ('regression_labels', np.zeros_like, 'labels are all 0'),
     'out of range': ('regression_labels', edit(2, 3.5), r'outside ±3 for test\$_\$2 '),
     'another width': ('audio', lambda x: x[:, :, :4], r'audio has the shape '),
-    'another length': ('vision', lengthen, r'vision has the shape '),
-    'another text length': (
-        'text_bert',
-        lambda x: x[:, :, :6],
-        r'text_bert has the sh',
-    ),
 }
 
 
@@ -305,10 +330,6 @@ def test_a_split_that_is_none(mmsa):
 
 def test_fields_in_some_splits_only(mmsa):
     raw = mmsa()
-    raw['train']['text'] = np.ones((6, 8, 2))
-    with pytest.raises(UserError, match="only some splits have 'text'"):
-        make(raw)
-    raw = mmsa()
     raw['train']['regression_labels_A'] = np.zeros(6)
     with pytest.raises(UserError, match='unimodal labels for a, valid for nothing'):
         make(raw)
@@ -367,4 +388,5 @@ def test_real_text_whose_vision_is_a_placeholder():
     assert [len(split) for split in dataset.splits.values()] == [1050, 229, 234]
     for split in dataset.splits.values():
         assert (split.audio_length == 1).all() and (split.vision_length == 0).all()
-    assert dataset.notes[0].startswith('train: 1050 of 1050 utterances have no vision')
+    (note,) = dataset.notes
+    assert note.startswith('utterances without vision: 1050 of 1050 in train, 229 of')

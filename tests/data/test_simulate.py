@@ -3,16 +3,22 @@
 import numpy as np
 import pytest
 
+from configs import demo
 from sugrm_jax.data import sentences
 from sugrm_jax.data.simulate import annotate, in_conflict, mix, simulate
 from sugrm_jax.errors import UserError
 
 SPLITS = ('train', 'valid', 'test')
+DEMO = demo.get_config().data.simulate.to_dict()
+
+
+def simulated(**changes):
+    return simulate(**DEMO | changes)
 
 
 @pytest.fixture(scope='module')
 def data():
-    return simulate()
+    return simulated()
 
 
 def planted(split):
@@ -79,7 +85,7 @@ def test_sentences_are_short_and_mostly_unseen(data):
 def test_text_sentiment_is_the_value_of_the_sentence(monkeypatch):
     said = sentences.judge('plot', 'good')
     monkeypatch.setattr(sentences, 'say', lambda rng, topic, target: said)
-    test = simulate()['test']
+    test = simulated()['test']
     assert (test['raw_text'] == 'the plot was good').all()
     assert (test['regression_labels_T'] == np.float32(1.8)).all()
 
@@ -93,7 +99,7 @@ def test_few_utterances_lack_one_modality_and_none_both(data):
 
 def test_same_seed_same_arrays_other_seed_other_arrays(data):
     for name in SPLITS:
-        again, other = simulate()[name], simulate(seed=1)[name]
+        again, other = simulated()[name], simulated(seed=1)[name]
         for key, value in data[name].items():
             np.testing.assert_array_equal(value, again[key], strict=True)
             if key != 'id':
@@ -101,20 +107,23 @@ def test_same_seed_same_arrays_other_seed_other_arrays(data):
 
 
 def test_a_split_depends_on_its_own_size_only(data):
-    resized = simulate(train=24, valid=12)['test']
+    resized = simulated(train=24, valid=12)['test']
     for key in set(resized) - {'id'}:
         np.testing.assert_array_equal(resized[key], data['test'][key])
 
 
 def test_smallest_sizes():
-    tiny = simulate(train=1, valid=1, test=1, audio_length=1, vision_length=1)
+    tiny = simulated(train=1, valid=1, test=1, audio_length=1, vision_length=1)
     assert tiny['test']['audio'].shape == (1, 1, 5)
 
 
-@pytest.mark.parametrize('name', ['train', 'valid', 'test', 'audio_length'])
-def test_sizes_below_one_are_refused(name):
-    with pytest.raises(UserError, match=f'{name} of at least 1, not 0'):
-        simulate(**{name: 0})
+@pytest.mark.parametrize(
+    ('name', 'least'), [*((name, 1) for name in DEMO if name != 'seed'), ('seed', 0)]
+)
+def test_sizes_below_one_and_seeds_below_zero_are_refused(name, least):
+    message = f'simulate: {name} must be at least {least}, not {least - 1}'
+    with pytest.raises(UserError, match=message):
+        simulated(**{name: least - 1})
 
 
 # Labels. -------------------------------------------------------------------------
@@ -152,7 +161,7 @@ def test_labels_are_spread_like_mosi(data):
 
 @pytest.mark.parametrize('seed', range(4))
 def test_extremes_zeros_and_conflicts_are_there(seed):
-    train = simulate(seed=seed)['train']
+    train = simulated(seed=seed)['train']
     label = train['regression_labels']
     assert min((label == extreme).sum() for extreme in (-3, 0, 3)) >= 4
     assert 0.16 < in_conflict(planted(train)).mean() < 0.24

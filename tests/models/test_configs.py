@@ -98,3 +98,69 @@ def test_sizes_of_zero_are_refused_by_name(field):
     text = TextEncoder(BERT['minilm'], None)
     with pytest.raises(UserError, match=f'{field.split(".")[-1]} must be at least 1'):
         models.build(plain(config.model), plain(config.objective), text)
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'message'),
+    [
+        *(
+            (f'model.encoder.dropout.{rate}', value, f'{rate} must be at least 0 and ')
+            for rate in ('embedding', 'attention', 'relu', 'residual')
+            for value in (-0.1, 1.0)
+        ),
+        ('model.output_dropout', 1.5, 'output_dropout must be at least 0 and below 1'),
+        ('model.output_dropout', -0.1, 'output_dropout must be at least 0 and below 1'),
+        ('objective.label_bound', 0.0, 'label_bound must be above 0'),
+        ('optim.clip_norm', 0.0, 'clip_norm must be above 0'),
+        ('optim.average_decay', 1.0, 'average_decay must be at least 0 and below 1'),
+        ('optim.average_decay', -0.5, 'average_decay must be at least 0 and below 1'),
+        ('seed', -1, 'seed must be at least 0 and below 4294967296'),
+        ('seed', 2**32, 'seed must be at least 0 and below 4294967296'),
+        ('data.label_range', 0.0, 'label_range must be above 0'),
+        ('data.simulate.train', 0, 'simulate: train must be at least 1'),
+        ('data.simulate.vision_length', 0, 'vision_length must be at least 1'),
+        ('data.simulate.seed', -1, 'simulate: seed must be at least 0'),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(field, value, message):
+    config = load_config('configs/demo.py', [f'--config.{field}={value}'])
+    with pytest.raises(UserError, match=f'{message}.*, not {value}'):
+        experiment = typed(Experiment, plain(config))
+        models.build(experiment.model, experiment.objective, TextEncoder(None, None))
+
+
+def test_settings_at_the_ends_of_their_ranges_are_taken():
+    ends = ['seed=0', 'optim.clip_norm=1e-9', 'optim.average_decay=0.0']
+    ends += ['objective.label_bound=0.1', 'model.output_dropout=0.0']
+    ends += [f'model.encoder.dropout.{rate}=0.0' for rate in ('relu', 'embedding')]
+    config = load_config('configs/mosi.py', [f'--config.{end}' for end in ends])
+    experiment = typed(Experiment, plain(config))
+    models.build(experiment.model, experiment.objective, TextEncoder(None, None))
+
+
+def bound(variants, *overrides):
+    overrides = [f'--config.{name}' for name in overrides]
+    config = load_config(f'configs/mosi.py:{variants}', overrides)
+    return config.objective.label_bound, config.data.label_range
+
+
+@pytest.mark.parametrize('variants', ['released', 'minilm', 'minilm,released'])
+def test_labels_are_bounded_by_the_range_of_the_data(variants):
+    assert bound(variants) == (3.0, 3.0)
+    assert bound(variants, 'data.label_range=1.0') == (1.0, 1.0)
+    # A bound of one's own leaves the range alone, whatever comes first.
+    own = ('objective.label_bound=2.0', 'data.label_range=1.0')
+    assert bound(variants, *own) == bound(variants, *own[::-1]) == (2.0, 1.0)
+
+
+def test_the_paper_bounds_no_labels():
+    assert bound('') == (None, 3.0)
+
+
+def test_variants_give_one_config_in_any_order():
+    configs = [
+        load_config(f'configs/mosi.py:{names}')
+        for names in ('aligned,minilm', 'minilm,aligned', 'minilm,,aligned,minilm')
+    ]
+    assert [config.name for config in configs] == ['mosi-aligned-minilm'] * 3
+    assert plain(configs[0]) == plain(configs[1]) == plain(configs[2])

@@ -215,7 +215,7 @@ def test_the_configs_groups_cover_the_model(config):
     config = plain(config)
     params = parameter_shapes(config)
     optim = typed(OptimConfig, config['optim'])
-    make_optimizer(optim, params, epochs=1, steps_per_epoch=1)
+    make_optimizer(optim, params, epochs=1, steps_per_epoch=optim.accumulate)
     groups = assign_groups(params, optim.groups)
     found = {}
     for path, group in traverse_util.flatten_dict(groups).items():
@@ -265,6 +265,49 @@ def factors(gradients=8, **changes):
 def test_schedules(changes, wanted):
     # 3e-5 of a step, see `ROUNDING`.
     np.testing.assert_allclose(factors(**changes), wanted, atol=3e-5)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'wanted'),
+    [
+        # 2 updates an epoch, 4 in all: the fifth batch of each epoch is thrown away.
+        ({'schedule': 'linear'}, [1, 3 / 4, 2 / 4, 1 / 4]),
+        ({'warmup_epochs': 1.0}, [0, 1 / 2, 1, 1]),
+        (
+            {'schedule': 'linear', 'warmup_epochs': 0.5},
+            [0, 1, 2 / 3, 1 / 3],
+        ),
+        # Carried over, the 10 batches make 5 updates.
+        (
+            {'schedule': 'linear', 'drop_partial': False},
+            [1, 4 / 5, 3 / 5, 2 / 5, 1 / 5],
+        ),
+    ],
+)
+def test_schedules_count_the_updates_that_are_made(changes, wanted):
+    """Two epochs of five batches, of which every two make one update."""
+    config = changed(**{'accumulate': 2, 'drop_partial': True} | changes)
+    optimizer = make_optimizer(config, START, epochs=2, steps_per_epoch=5)
+    (gradient,) = scalars(1.0)
+    params, state, path = START, optimizer.init(START), [1.0]
+    for batch in range(10):
+        updates, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        if state.mini_step == 0:
+            path.append(float(params['x']['w']))
+        if config.drop_partial and batch % 5 == 4:
+            state = drop_partial_group(state)
+    # 3e-5 of a step, see `ROUNDING`.
+    np.testing.assert_allclose(-np.diff(path) / 0.1, wanted, atol=3e-5)
+
+
+def test_an_epoch_without_an_update_is_refused():
+    config = changed(accumulate=4, drop_partial=True)
+    with pytest.raises(UserError, match='An epoch has 3 batches, fewer than'):
+        make_optimizer(config, START, epochs=2, steps_per_epoch=3)
+    make_optimizer(config, START, epochs=2, steps_per_epoch=4)
+    carried = dataclasses.replace(config, drop_partial=False)
+    make_optimizer(carried, START, epochs=2, steps_per_epoch=3)
 
 
 @pytest.mark.parametrize('summed', [True, False])

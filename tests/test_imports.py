@@ -5,7 +5,11 @@ entry points → training → models, results → objectives → layers → grou
 """
 
 import ast
+import importlib
 import pathlib
+import subprocess
+import sys
+import tomllib
 
 import pytest
 
@@ -169,3 +173,55 @@ def test_no_module_imports_another_in_a_circle():
         for targets in below.values():
             targets -= set(free)
     assert not below
+
+
+# What the package offers on its top level. ----------------------------------------
+
+
+def test_every_export_is_the_one_of_its_module():
+    for name, module in sugrm_jax._EXPORTS.items():
+        home = importlib.import_module(f'sugrm_jax.{module}')
+        assert getattr(sugrm_jax, name) is getattr(home, name)
+    assert {'train', 'Interrupted', 'UserError'} <= set(sugrm_jax.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        sugrm_jax.trian  # noqa: B018
+
+
+def test_editors_and_type_checkers_see_the_exports():
+    tree = ast.parse(MODULES['__init__'].read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    assert ast.unparse(block.test) == 'TYPE_CHECKING'
+    seen = {
+        alias.name: line.module.removeprefix('sugrm_jax.')
+        for line in block.body
+        for alias in line.names
+        # A name of its own says that the import is for others to use.
+        if alias.asname == alias.name
+    }
+    assert seen == sugrm_jax._EXPORTS
+
+
+def test_exports_are_listed_before_anything_heavy_is_imported():
+    source = (
+        'import sys, sugrm_jax; names = dir(sugrm_jax); '
+        'print(*names, *["imported"] * bool({"jax", "numpy"} & sys.modules.keys()))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', source],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = done.stdout.split()
+    assert {*sugrm_jax._EXPORTS, '__name__'} <= set(words)
+    assert 'imported' not in words
+
+
+def test_the_package_is_typed_and_has_one_version():
+    assert (PACKAGE / 'py.typed').exists()
+    project = tomllib.loads((PACKAGE.parent / 'pyproject.toml').read_text())
+    tool = project['tool']['setuptools']
+    assert tool['package-data'] == {'sugrm_jax': ['py.typed']}
+    assert 'version' not in project['project']
+    assert tool['dynamic']['version'] == {'attr': 'sugrm_jax.version.__version__'}

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sugrm_jax.results.unimodal import correlation, error, known
+from sugrm_jax.metrics import pearson
+from sugrm_jax.results.numbers import minus, number
+from sugrm_jax.results.unimodal import error, known
 from sugrm_jax.types import MODALITIES
 
 NAMES = {'m': 'multimodal', 't': 'text', 'a': 'audio', 'v': 'vision'}
@@ -70,8 +73,8 @@ def _say(ax: Axes, words: str) -> None:
     ax.text(0.5, 0.5, words, bbox={'color': 'white'}, **style)
 
 
-def _number(value: float | None) -> str:
-    return 'undefined' if value is None else f'{value:.3f}'
+def _number(value: float) -> str:
+    return minus(number(value, undefined='undefined'))
 
 
 def _reach(*arrays: np.ndarray) -> float:
@@ -86,6 +89,19 @@ def _line(ax: Axes, x: Sequence[int], y: Sequence[float | None], **style: Any) -
     ax.plot(x, np.array(y, float), **{'marker': 'o', 'markersize': 3.5} | style)
 
 
+def _terms(names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The loss, then its terms by task, then any others, each with its style."""
+    order = ('loss', *NAMES)
+    for name in sorted(names, key=lambda x: order.index(x) if x in order else 9):
+        if name == 'loss':
+            style = {'color': '#999999', 'linestyle': '--', 'label': 'all together'}
+            yield name, style
+        elif name in NAMES:
+            yield name, {'color': COLOURS[name], 'label': NAMES[name]}
+        else:
+            yield name, {'label': name}
+
+
 @styled
 def curves(history: Sequence[Mapping[str, Any]]) -> Figure:
     """Training loss and validation metrics per epoch, the best epoch marked.
@@ -96,11 +112,7 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Figure:
     figure = _figure(11, 3.6)
     loss, mae, corr = figure.subplots(1, 3)
     epochs = [row['epoch'] for row in history]
-    for part in history[0]['train']:
-        if part in NAMES:
-            style = {'color': COLOURS[part], 'label': NAMES[part]}
-        else:
-            style = {'color': '#999999', 'linestyle': '--', 'label': 'all together'}
+    for part, style in _terms(history[0]['train']):
         _line(loss, epochs, [row['train'][part] for row in history], **style)
     loss.set(title='Training loss', ylabel='loss per sample')
     loss.legend(fontsize=9)
@@ -142,11 +154,16 @@ def _distribution(ax: Axes, generated: np.ndarray, reach: float) -> Any:
     return ax.pcolormesh(steps, edges, density.T, cmap='Blues', vmin=0)
 
 
+def _sentiments(m: np.ndarray) -> ScalarMappable:
+    """The colours of the labels `y_m`."""
+    reach = _reach(m)
+    return ScalarMappable(Normalize(-reach, reach), SENTIMENT)
+
+
 def _paths(ax: Axes, generated: np.ndarray, picks: np.ndarray, m: np.ndarray) -> None:
     """Single samples' `[epochs, N]` labels, coloured by their `y_m`."""
     epochs = np.arange(1, len(generated) + 1)
-    for i in picks:
-        colour = SENTIMENT(0.5 + m[i] / (2 * _reach(m)))
+    for i, colour in zip(picks, _sentiments(m).to_rgba(m[picks]), strict=True):
         _line(ax, epochs, generated[:, i], color=colour)
 
 
@@ -189,26 +206,32 @@ def label_paths(labels: Mapping[str, np.ndarray]) -> Figure:
         _line(change, epochs, step.mean(axis=1), color=COLOURS[s])
         if len(generated) == 1:
             _say(change, 'one epoch: no change yet')
-    _finish_paths(figure, axes, meshes, reach, len(labels['t']))
+    _finish_paths(figure, axes, meshes, reach, labels)
     return figure
 
 
 def _finish_paths(
-    figure: Figure, axes: np.ndarray, meshes: list[Any], reach: float, epochs: int
+    figure: Figure,
+    axes: np.ndarray,
+    meshes: list[Any],
+    reach: float,
+    labels: Mapping[str, np.ndarray],
 ) -> None:
     """Scales shared by the panels of `label_paths`, and their names."""
     top = max((mesh.get_array().max() for mesh in meshes), default=1)
     for mesh in meshes:
         mesh.set_clim(0, top)
     if meshes:
-        figure.colorbar(
-            meshes[0], ax=axes[0], label='samples (% per label point)', pad=0.01
-        )
+        for row, colours, name in (
+            (axes[0], meshes[0], 'samples (% per label point)'),
+            (axes[1], _sentiments(labels['m']), 'multimodal label $y_m$'),
+        ):
+            figure.colorbar(colours, ax=row, label=name, pad=0.01)
     for ax in axes[:2].flat:
         ax.set_ylim(-reach, reach)
     axes[2, 0].set_ylim(bottom=0)
     for ax in axes[2]:
-        _epochs(ax, epochs)
+        _epochs(ax, len(labels['t']))
         ax.set_xlabel('epoch')
     axes[0, 0].set_ylabel('generated label')
     axes[1, 0].set_ylabel('generated label')
@@ -246,7 +269,7 @@ def predicted_true(predictions: Sequence[Mapping[str, Any]]) -> Figure:
         ax.text(0.02, 0.97, 'wrongly positive', va='top', **style)
         ax.text(0.98, 0.03, 'wrongly negative', ha='right', **style)
         _scatter(ax, y, p, reach, COLOURS['t'])
-        r, mae = _number(correlation(p, y)), _number(error(p, y))
+        r, mae = _number(pearson(p, y)), _number(error(p, y))
         ax.set_title(f'{split}: MAE {mae}, r {r}, n = {len(y)}')
         ax.set(xlabel='annotated sentiment', ylabel='predicted sentiment')
     return figure
@@ -276,7 +299,7 @@ def planted(labels: Mapping[str, np.ndarray], epoch: int | None = None) -> Figur
         ):
             colour = COLOURS[s] if name == 'generated' else '#666666'
             _scatter(ax, truth, guess, reach * 1.05, colour)
-            r, mae = _number(correlation(guess, truth)), _number(error(guess, truth))
+            r, mae = _number(pearson(guess, truth)), _number(error(guess, truth))
             ax.set_title(f'{NAMES[s]}: {name}\nr {r}, MAE {mae}')
         column[1].set_xlabel(f'known {NAMES[s]} label')
     axes[0, 0].set_ylabel('generated label')

@@ -27,6 +27,7 @@ import numpy as np
 
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import MODALITIES, TASKS
+from sugrm_jax.version import __version__
 
 RESULTS = 'results.json'
 HISTORY = 'metrics.jsonl'
@@ -51,7 +52,6 @@ PACKAGES = (
     'orbax-checkpoint',
     'numpy',
     'transformers',
-    'sugrm_jax',
 )
 
 
@@ -257,8 +257,14 @@ def write_events(workdir: str | Path, rows: Sequence[Mapping[str, Any]]) -> None
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python and of what decides a run's numbers; None if missing."""
-    found: dict[str, str | None] = {'python': platform.python_version()}
+    """Versions of this package, Python and what decides a run's numbers.
+
+    None for what is missing.
+    """
+    found: dict[str, str | None] = {
+        'sugrm_jax': __version__,
+        'python': platform.python_version(),
+    }
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)

@@ -11,7 +11,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from sugrm_jax.config import flat
 from sugrm_jax.results import figures, files
+from sugrm_jax.results.numbers import minus, number
 from sugrm_jax.types import MODALITIES, TASKS
 
 REPORT = 'report.html'
@@ -102,27 +104,9 @@ code { font-size: .85em; overflow-wrap: anywhere; }
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def _number(value: float | None, percent: bool = False) -> str:
-    """Three digits, a percentage, or a dash for what is undefined or absent."""
-    if value is None or math.isnan(value):
-        return '–'
-    if isinstance(value, int):
-        return f'{value:,}'
-    return f'{100 * value:.1f} %' if percent else f'{value:.3f}'
-
-
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f'{minutes} min {rest} s' if minutes else f'{seconds:.1f} s'
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = '') -> Iterable[tuple[str, str]]:
-    """The leaves of nested settings as dotted names and JSON values."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f'{prefix}{key}.')
-        else:
-            yield f'{prefix}{key}', json.dumps(value, ensure_ascii=False)
 
 
 def _words(value: Any) -> str:
@@ -130,7 +114,7 @@ def _words(value: Any) -> str:
 
 
 def _number_cell(value: float | None, percent: bool = False) -> str:
-    return f'<td class="number">{_number(value, percent)}</td>'
+    return f'<td class="number">{minus(number(value, percent))}</td>'
 
 
 def _sentiment(value: float, reach: float) -> str:
@@ -140,7 +124,7 @@ def _sentiment(value: float, reach: float) -> str:
     colour = '33, 102, 172' if value > 0 else '178, 24, 43'
     strength = 0.5 * min(abs(value) / reach, 1)
     style = f'background: rgba({colour}, {strength:.2f})'
-    shown = f'{value:+z.2f}'.replace('-', '−')
+    shown = minus(f'{value:+z.2f}')
     return f'<td class="number" style="{style}">{shown}</td>'
 
 
@@ -185,7 +169,7 @@ def _header(results: Mapping[str, Any], when: datetime.datetime) -> str:
         f'Data: {data["path"]}{known} · {", ".join(sizes)}',
     )
     tiles = ''.join(
-        f'<div class="tile"><b>{_number(results["test"][key], percent)}</b>'
+        f'<div class="tile"><b>{minus(number(results["test"][key], percent))}</b>'
         f'<span>test {escape(name)}</span></div>'
         for key, name, percent in (METRICS[0], METRICS[1], METRICS[4], METRICS[5])
     )
@@ -206,7 +190,8 @@ def _metrics(results: Mapping[str, Any]) -> str:
         'Errors are in label points. A correlation is undefined (–) when all '
         'predictions are equal. Negative / positive leaves utterances labelled 0 out. '
         'F1 is weighted by class. For 5 and 7 classes labels and predictions are '
-        'rounded to whole numbers, −2 to 2 and −3 to 3.'
+        'rounded to whole numbers, −2 to 2 and −3 to 3; labels of another range than '
+        '±3 have no such classes.'
     )
     return _section('Metrics', _table(heads, rows), _say(note))
 
@@ -265,26 +250,39 @@ def _utterances(predictions: Sequence[Mapping[str, Any]]) -> str:
     parts = [
         _section('Largest errors in the test split', _examples(worst, heads, reach))
     ]
+    return ''.join([*parts, _moved(predictions, reach)])
+
+
+def _moved(predictions: Sequence[Mapping[str, Any]], reach: float) -> str:
+    """The train labels furthest from `y_m`; nothing where none are generated."""
     moved = _largest(predictions, _disagreement)
-    if moved:
+    if not moved:
+        return ''
+    if not _disagreement(moved[0]):
+        note = 'By the best epoch no labels were generated yet: all are still y_m.'
+        parts = [_say(note)]
+    else:
         heads = {'label': 'label y_m'}
         for s in MODALITIES:
             heads[f'generated_{s}'] = f'generated {figures.NAMES[s]}'
         note = 'Where a modality is thought to say something else than the whole.'
-        table = _examples(moved, heads, reach)
-        parts.append(
-            _section('Generated labels furthest from y_m, train', _say(note), table)
-        )
-    return ''.join(parts)
+        parts = [_say(note), _examples(moved, heads, reach)]
+    return _section('Generated labels furthest from y_m, train', *parts)
 
 
 def _provenance(results: Mapping[str, Any]) -> str:
     data, sizes = results['data'], results['parameters']
     notes = ''.join(f'<li>{escape(note)}</li>\n' for note in data['notes'])
+    known = data['known'] or 'no: not one of the published files'
+    settings = {
+        name: json.dumps(value, ensure_ascii=False)
+        for name, value in flat(results['config']).items()
+    }
     rows = [
         ('data file', data['path']),
         ('data SHA-256', data['sha256']),
-        ('known data', data['known'] or 'no: not one of the published files'),
+        # Where no file was read the path is the word itself.
+        ('known data', 'simulated' if data['path'] == 'simulated' else known),
         ('parameters', f'{sizes["total"]:,}, {sizes["trainable"]:,} of them trained'),
         ('git revision', results['git_revision'] or 'unknown'),
         *(
@@ -296,7 +294,7 @@ def _provenance(results: Mapping[str, Any]) -> str:
         (
             _section('Notes about the data', f'<ul>{notes}</ul>') if notes else '',
             _section('Where it comes from', _pairs(rows)),
-            _section('Settings', _pairs(_flat(results['config']))),
+            _section('Settings', _pairs(settings.items())),
         )
     )
 
@@ -371,13 +369,13 @@ def summary_table(results: Mapping[str, Any], report: str | Path) -> str:
     lines = [f'{name} {results["epochs"]}, seed {results["seed"]}', '']
     lines.append(f'{"":<36}{"valid":>9}{"test":>9}')
     for key, name, percent in METRICS:
-        cells = (_number(results[split][key], percent) for split in ('valid', 'test'))
+        cells = (number(results[split][key], percent) for split in ('valid', 'test'))
         lines.append(f'{name:<36}' + ''.join(f'{cell:>9}' for cell in cells))
     found = {s: row for s, row in (results['unimodal'] or {}).items() if row}
     if found:
         heads = ''.join(f'{figures.NAMES[s]:>9}' for s in found)
         lines += ['', f'{"against the known unimodal labels":<36}{heads}']
         for key, name in UNIMODAL:
-            cells = ''.join(f'{_number(row[key]):>9}' for row in found.values())
+            cells = ''.join(f'{number(row[key]):>9}' for row in found.values())
             lines.append(f'{name:<36}{cells}')
     return '\n'.join([*lines, '', f'Report: {report}'])

@@ -6,23 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sugrm_jax.metrics import pearson
 from sugrm_jax.types import MODALITIES
 
 
-def correlation(x: np.ndarray, y: np.ndarray) -> float | None:
-    """Pearson's r of two `[N]` arrays; None where it is undefined.
-
-    It is undefined for fewer than two samples and when one side is constant.
-    """
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return None
-    # float64: the mean of many float32 labels loses digits.
-    return float(np.corrcoef(np.float64(x), np.float64(y))[0, 1])
-
-
-def error(x: np.ndarray, y: np.ndarray) -> float | None:
-    """Mean absolute difference of two `[N]` arrays; None without samples."""
-    return float(np.abs(np.float64(x) - np.float64(y)).mean()) if len(x) else None
+def error(x: np.ndarray, y: np.ndarray) -> float:
+    """Mean absolute difference of two `[N]` arrays; NaN without samples."""
+    if not len(x):
+        return float('nan')
+    return float(np.abs(np.float64(x) - np.float64(y)).mean())
 
 
 def known(
@@ -48,7 +40,7 @@ def known(
 
 def compare(
     labels: Mapping[str, np.ndarray], epoch: int | None = None
-) -> dict[str, dict[str, float | int | None] | None] | None:
+) -> dict[str, dict[str, float | int] | None] | None:
     """Generated labels against known ones, beside the plain guess "it is y_m".
 
     Args:
@@ -59,7 +51,7 @@ def compare(
       By modality `n` (samples), `r` and `mae` of the generated labels, and
       `baseline_r` and `baseline_mae` of `y_m`; None for a modality without known
       labels, and None as a whole when no modality has any. An undefined correlation
-      is None.
+      is NaN.
     """
     table = {}
     for s in MODALITIES:
@@ -70,9 +62,9 @@ def compare(
         g, y_m, truth = arrays
         table[s] = {
             'n': len(truth),
-            'r': correlation(g, truth),
+            'r': pearson(g, truth),
             'mae': error(g, truth),
-            'baseline_r': correlation(y_m, truth),
+            'baseline_r': pearson(y_m, truth),
             'baseline_mae': error(y_m, truth),
         }
     return table if any(table.values()) else None

@@ -72,6 +72,18 @@ def test_curves_mark_the_best_epoch_and_leave_undefined_values_out(tiny):
     assert legend == ['all together', 'multimodal', 'text', 'audio', 'vision']
 
 
+def test_curves_name_terms_in_one_order_and_by_their_own_names(tiny):
+    """A compiled step reports its terms by the alphabet."""
+    rows = tiny['history']()
+    for row in rows:
+        row['train'] = dict(sorted(row['train'].items())) | {'cycle': 2.0}
+    loss, *_ = figures.curves(rows).axes
+    legend = [text.get_text() for text in loss.get_legend().get_texts()]
+    names = ['all together', 'multimodal', 'text', 'audio', 'vision', 'cycle']
+    assert legend == names
+    np.testing.assert_allclose(line(loss, 0), [4, 2, 4 / 3])
+
+
 def test_curves_say_that_no_correlation_is_defined(tiny):
     *_, corr = figures.curves(tiny['history'](1)).axes
     assert 'undefined: constant predictions' in [t.get_text() for t in corr.texts]
@@ -103,6 +115,17 @@ def test_label_paths_pick_samples_over_the_whole_range(tiny):
     # Sample 0 lacks vision, so the other five are shown, in order of y_m.
     starts = [found.get_ydata()[0] for found in single.lines]
     assert starts == [-1, -0.5, 0.5, 1, 3]
+
+
+def test_label_paths_have_a_key_to_the_colours(tiny):
+    figure = figures.label_paths(tiny['labels']())
+    density, sentiment = figure.axes[9:]
+    assert density.get_ylabel() == 'samples (% per label point)'
+    assert sentiment.get_ylabel() == 'multimodal label $y_m$'
+    assert sentiment.get_ylim() == (-3, 3)
+    # Of samples 1 to 5 the last, of y_m = 3, has the colour of the key's upper end.
+    colour = figure.axes[3].lines[4].get_color()
+    assert tuple(colour) == figures.SENTIMENT(1.0)
 
 
 def test_label_paths_with_an_absent_modality(tiny):
@@ -137,10 +160,10 @@ def test_planted_titles(tiny):
     titles = [ax.get_title() for ax in figures.planted(tiny['labels'](), 2).axes]
     assert titles == [
         'text: generated\nr 1.000, MAE 0.000',
-        'audio: generated\nr -1.000, MAE 3.333',
+        'audio: generated\nr −1.000, MAE 3.333',
         'vision: generated\nr 1.000, MAE 0.000',
         'text: $y_m$\nr 1.000, MAE 1.000',
-        'audio: $y_m$\nr -1.000, MAE 3.000',
+        'audio: $y_m$\nr −1.000, MAE 3.000',
         'vision: $y_m$\nr 1.000, MAE 0.000',
     ]
 

@@ -73,7 +73,7 @@ def test_metrics_in_plain_words(run, undrawn):
 def test_unimodal_table(run, undrawn):
     rows = read(page.write_report(run)).tables[1]
     assert rows[1] == ['text', '1.000', '1.000', '0.000', '1.000', '6']
-    assert rows[2] == ['audio', '-1.000', '-1.000', '3.333', '3.000', '6']
+    assert rows[2] == ['audio', '−1.000', '−1.000', '3.333', '3.000', '6']
     assert rows[3] == ['vision', '1.000', '1.000', '0.000', '0.000', '5']
 
 
@@ -87,6 +87,21 @@ def test_examples_are_the_worst_first(run, undrawn):
     # In epoch 2 audio has moved by 2, text by 1; sample 0 has no vision.
     assert len(tables[3]) == 7
     assert tables[3][1][2:] == ['−3.00', '−2.00', '−5.00', '–']
+
+
+def test_no_labels_are_furthest_where_none_are_generated(run, undrawn, tiny):
+    """As after epoch 1, when every label is still y_m."""
+    rows = [
+        row | ({f'generated_{s}': row['label'] for s in 'ta'} if train else {})
+        for row in tiny['predictions']()
+        for train in [row['split'] == 'train']
+    ]
+    rows = [row | {'generated_v': None} for row in rows]
+    files.write_predictions(run / files.PREDICTIONS, rows)
+    path = page.write_report(run)
+    tables = read(path).tables
+    assert 'no labels were generated yet' in path.read_text('utf-8')
+    assert not any('generated text' in table[0] for table in tables)
 
 
 def test_only_so_many_examples(run, undrawn, tiny, monkeypatch):
@@ -149,9 +164,38 @@ def test_a_run_that_has_not_finished(run, undrawn):
 def test_settings_versions_and_origin(run, undrawn):
     *_, origin, settings = read(page.write_report(run)).tables
     assert ['optim.batch', '32'] in settings
+    assert ['model', '"sugrm"'] in settings
     assert ['parameters', '1,234, 234 of them trained'] in origin
     assert ['jax', 'not installed'] in origin
     assert ['git revision', 'unknown'] in origin
+
+
+@pytest.mark.parametrize(
+    ('path', 'known', 'said'),
+    [
+        ('simulated', None, 'simulated'),
+        ('a.pkl', None, 'no: not one of the published files'),
+        ('a.pkl', 'MOSI aligned_50.pkl', 'MOSI aligned_50.pkl'),
+    ],
+)
+def test_known_data(run, undrawn, tiny, path, known, said):
+    results = tiny['results']()
+    results['data'] |= {'path': path, 'known': known}
+    files.write_json(run / files.RESULTS, results)
+    *_, origin, _ = read(page.write_report(run)).tables
+    assert ['known data', said] in origin
+
+
+def test_one_minus_sign_on_the_page_and_another_in_the_terminal(run, undrawn, tiny):
+    results = tiny['results']()
+    results['test'] |= {'corr': -0.25, 'mae': -0.0001}
+    files.write_json(run / files.RESULTS, results)
+    text = page.write_report(run).read_text('utf-8')
+    cells = re.findall(r'<td class="number"[^>]*>([^<]*)<|<b>([^<]*)</b>', text)
+    shown = [a or b for a, b in cells]
+    assert shown.count('−0.250') == 2 and not any('-' in cell for cell in shown)
+    assert '−0.000' not in shown  # what rounds to zero has no sign
+    assert '-0.250' in page.summary_table(results, 'x')
 
 
 def test_summary_table(tiny):

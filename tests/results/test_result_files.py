@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -141,10 +142,12 @@ def test_predictions_read_back_as_written(tmp_path_factory, rows):
 def test_predictions_columns_and_empty_cells(tmp_path):
     path = tmp_path / files.PREDICTIONS
     row = {'split': 'test', 'id': 'a', 'text': 'x,"y"', 'label': np.float32(0.1)}
+    # As float64 a label of 2.4 would be written 2.4000000953674316.
+    row |= {'t': float(np.float32(2.4)), 'a': np.float32(-2.4)}
     files.write_predictions(path, [row | {'m': 1, 'v': float('nan')}])
     assert path.read_text().splitlines() == [
         'split,id,text,label,m,t,a,v,generated_t,generated_a,generated_v',
-        'test,a,"x,""y""",0.1,1.0,,,,,,',
+        'test,a,"x,""y""",0.1,1.0,2.4,-2.4,,,,',
     ]
 
 
@@ -230,11 +233,13 @@ def test_event_times_are_those_of_the_run(tmp_path, tiny):
 
 
 def test_versions(monkeypatch):
+    """This package's own is that of the code that runs, installed or not."""
     monkeypatch.setattr(files, 'PACKAGES', ('numpy', 'no-such-package-here'))
     found = files.versions()
     assert found['numpy'] == np.__version__
     assert found['no-such-package-here'] is None
     assert found['python'].startswith('3.')
+    assert re.fullmatch(r'\d+\.\d+\.\d+', found['sugrm_jax'])
 
 
 @pytest.mark.skipif(shutil.which('git') is None, reason='git is not installed')

@@ -3,9 +3,11 @@
 import sys
 
 import pytest
+from absl import app
 
 from sugrm_jax.errors import UserError
-from sugrm_jax.main import load_config, main, parse
+from sugrm_jax.main import load_config, main, parse, run
+from sugrm_jax.training.interrupt import Interrupted
 
 MOSI, DEMO = '--config=configs/mosi.py', '--config=configs/demo.py'
 
@@ -91,3 +93,23 @@ def test_parse_refuses(monkeypatch, arguments, message):
 def test_main_refuses_words_that_are_no_flags():
     with pytest.raises(UserError, match=r"Unexpected \['demo'\]"):
         main(['main', 'demo'])
+
+
+@pytest.mark.parametrize(
+    ('error', 'status'),
+    [
+        (UserError('what to mend'), 2),
+        (Interrupted(15, 'what to mend'), 143),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_run_ends_with_one_sentence_and_a_status(monkeypatch, capsys, error, status):
+    def command(_):
+        raise error
+
+    # Parsing is not what is tried here.
+    monkeypatch.setattr(app, 'run', lambda command, flags_parser: command([]))
+    with pytest.raises(SystemExit) as ended:
+        run(command)
+    assert ended.value.code == status
+    assert len(capsys.readouterr().err.splitlines()) == 1

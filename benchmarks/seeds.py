@@ -20,13 +20,14 @@ from ml_collections import ConfigDict
 from sklearn.linear_model import Ridge
 
 from sugrm_jax.config import plain
-from sugrm_jax.data.batches import batches
+from sugrm_jax.data.batches import batch_index, gather, samples_of
 from sugrm_jax.layers.text import TextEncoder
 from sugrm_jax.main import run
 from sugrm_jax.metrics import METRICS, regression_metrics
 from sugrm_jax.parallel import keep_compiled
 from sugrm_jax.training.loop import train
 from sugrm_jax.training.setup import prepare
+from sugrm_jax.types import Plan
 
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Number of seeds, from 1.')
 STRENGTHS = np.logspace(-1, 4, 21)
@@ -45,11 +46,10 @@ def ridge(config: ConfigDict) -> dict[str, dict[str, float]]:
 
     features = {}
     for name, split in setup.dataset.splits.items():
-        order = np.arange(len(split))
-        parts = [
-            encode(setup.params['text'], batch)[batch.weight > 0]
-            for batch in batches(split, order, 64, rows=64)
-        ]
+        parts = []
+        for index in batch_index(np.arange(len(split)), 64, 64):
+            batch = gather(samples_of(split), Plan(index))
+            parts.append(encode(setup.params['text'], batch)[batch.weight > 0])
         features[name] = np.concatenate(parts)
     splits = setup.dataset.splits
     metrics = {}

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from sugrm_jax.cache import cache_folder
-from sugrm_jax.types import Batch, PyTree
+from sugrm_jax.types import PyTree
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -26,27 +26,27 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def by_sample(mesh: Mesh) -> NamedSharding:
-    """The first axis is split over the devices."""
-    return NamedSharding(mesh, PartitionSpec('data'))
+def split_rows(tree: PyTree, mesh: Mesh, axis: int = 0) -> PyTree:
+    """Puts host arrays on the devices, each with its share of one axis.
 
-
-def place_batch(batch: Batch, mesh: Mesh) -> Batch:
-    """Puts a host batch on the devices, split by sample, packed text by row.
+    Rows of 0 are added until the devices divide them; packed text needs that, while
+    batches are made so that their samples divide.
 
     Args:
-      batch: its samples are a multiple of the devices; its packed rows, where there
-        are any, get empty ones added until they are.
+      tree: arrays that all have the axis, such as a `Batch`.
       mesh: the devices.
+      axis: of samples or of packed rows.
     """
-    packing = jax.tree.map(lambda x: _fill_rows(x, mesh.size), batch.packing)
-    return jax.device_put(batch.replace(packing=packing), by_sample(mesh))
+    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, 'data'))
+    tree = jax.tree.map(lambda x: _fill_rows(x, mesh.size, axis), tree)
+    return jax.device_put(tree, sharding)
 
 
-def _fill_rows(x: np.ndarray, multiple: int) -> np.ndarray:
+def _fill_rows(x: np.ndarray, multiple: int, axis: int) -> np.ndarray:
     """Rows of 0 behind `x` until there are a multiple of `multiple`."""
-    missing = -len(x) % multiple
-    return np.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1))
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = 0, -x.shape[axis] % multiple
+    return np.pad(x, widths)
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:

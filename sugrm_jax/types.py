@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 import flax.struct
+import jax
 import numpy as np
 
 # The order of the fusion input [t; a; v] (paper, section 3.2.1).
@@ -74,6 +75,34 @@ class Dataset:
     @property
     def splits(self) -> dict[str, Split]:
         return {'train': self.train, 'valid': self.valid, 'test': self.test}
+
+
+class Samples(flax.struct.PyTreeNode):
+    """What a model and its objective are given of a split; see `Split`."""
+
+    tokens: Array
+    audio: Array
+    audio_length: Array
+    vision: Array
+    vision_length: Array
+    label: Array
+
+
+class Plan(flax.struct.PyTreeNode):
+    """Which samples each of `M` batches holds.
+
+    Attributes:
+      index: int32 `[M, B]`, positions in the split; the split's size for rows that
+        only fill a batch.
+      packing: see `Batch.packing`, `M` of them on a first axis.
+    """
+
+    index: Array
+    packing: PyTree | None = None
+
+    def __getitem__(self, batch: int | Array) -> Plan:
+        """One of the batches: index `[B]`."""
+        return jax.tree.map(lambda x: x[batch], self)
 
 
 class Batch(flax.struct.PyTreeNode):

@@ -225,3 +225,17 @@ def test_the_package_is_typed_and_has_one_version():
     assert tool['package-data'] == {'sugrm_jax': ['py.typed']}
     assert 'version' not in project['project']
     assert tool['dynamic']['version'] == {'attr': 'sugrm_jax.version.__version__'}
+
+
+def test_training_starts_without_what_only_reports_and_tokenizers_need():
+    """These take about a second, which the first step should not wait for."""
+    later = {'matplotlib', 'sklearn', 'tensorboardX', 'transformers', 'safetensors'}
+    source = 'import sys, sugrm_jax.training.loop; print(*sys.modules)'
+    done = subprocess.run(
+        [sys.executable, '-c', source],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not later & set(done.stdout.split())

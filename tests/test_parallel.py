@@ -22,10 +22,11 @@ mesh = parallel.data_mesh()
 rng = np.random.default_rng(0)
 tokens = np.ones((8, 3, 16), np.int32)
 tokens[:, 1] = np.arange(16) < rng.integers(5, 16, 8)[:, None]
-packing = TokenPacker(tokens)(tokens)
+packer, index = TokenPacker(tokens), np.arange(8)[None]
+packing = jax.tree.map(lambda x: x[0], packer(index, packer.rows(index)))
 sample = np.zeros(8, np.float32)
 batch = Batch(tokens, sample, sample, sample, sample, sample, sample, sample, packing)
-placed = parallel.place_batch(batch, mesh)
+placed = parallel.split_rows(batch, mesh)
 config = bert.BertConfig(
     vocab_size=9, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
     intermediate_size=64, hidden_act='gelu', hidden_dropout_prob=0.1,
@@ -70,9 +71,11 @@ def test_packed_text_is_shared_out_among_the_devices():
 
 
 @pytest.mark.parametrize(('rows', 'filled'), [(3, 4), (4, 4), (5, 8)])
-def test_empty_rows_stand_behind(rows, filled):
+@pytest.mark.parametrize('axis', [0, 1])
+def test_empty_rows_stand_behind(rows, filled, axis):
     x = np.arange(rows * 2).reshape(rows, 2) + 1
-    got = parallel._fill_rows(x, 4)
+    got = parallel._fill_rows(np.moveaxis(x, 0, axis), 4, axis)
+    got = np.moveaxis(got, axis, 0)
     assert got.shape == (filled, 2)
     np.testing.assert_array_equal(got[:rows], x)
     assert not got[rows:].any()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
 
 import numpy as np
 
-from sugrm_jax.types import Batch, PyTree, Split
-
-# Token ids, mask, segment ids `[B, 3, L_t]` → how to pack them into rows.
-Packer = Callable[[np.ndarray], PyTree]
+from sugrm_jax.types import Array, Batch, Plan, Samples, Split
 
 
 def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:
@@ -22,54 +19,48 @@ def batch_count(samples: int, size: int) -> int:
     return -(-samples // size)
 
 
-def make_batch(
-    split: Split, index: np.ndarray, size: int, packer: Packer | None = None
-) -> Batch:
-    """The samples at `index`, filled up to `size` rows of weight 0.
+def batch_index(order: np.ndarray, size: int, rows: int) -> np.ndarray:
+    """All samples of `order`, `size` at a time, as `Plan.index`.
 
     Args:
-      split: on the host.
-      index: int, at most `size` positions in the split.
-      size: rows of the batch.
-      packer: plans packed text rows; None for one utterance a row.
-    """
-    missing = size - len(index)
-    rows = np.concatenate([index, np.zeros(missing, index.dtype)])
-    real = np.arange(size) < len(index)
-    tokens = split.tokens[rows]
-    tokens[~real] = 0
-    return Batch(
-        tokens=tokens,
-        audio=split.audio[rows],
-        audio_length=split.audio_length[rows],
-        vision=split.vision[rows],
-        vision_length=split.vision_length[rows],
-        label=split.label[rows],
-        # Outside of the split, so that the memory ignores it.
-        index=np.where(real, rows, len(split)).astype(np.int32),
-        weight=real.astype(np.float32),
-        packing=packer(tokens) if packer else None,
-    )
-
-
-def batches(
-    split: Split,
-    order: np.ndarray,
-    size: int,
-    *,
-    rows: int,
-    packer: Packer | None = None,
-    start: int = 0,
-) -> Iterator[Batch]:
-    """All samples of `order`, `size` at a time.
-
-    Args:
-      split: on the host.
-      order: int, positions in the split.
+      order: int `[N]`, every position of a split once.
       size: samples of each batch; the last may have fewer.
       rows: rows of each batch, at least `size`.
-      packer: see `make_batch`.
-      start: batches to skip.
     """
-    for first in range(start * size, len(order), size):
-        yield make_batch(split, order[first : first + size], rows, packer)
+    count = batch_count(len(order), size)
+    index = np.full((count, rows), len(order), np.int32)
+    real = np.arange(count * size).reshape(count, size) < len(order)
+    index[:, :size][real] = order
+    return index
+
+
+def samples_of(split: Split) -> Samples:
+    """The arrays of a split that steps need."""
+    names = [field.name for field in dataclasses.fields(Samples)]
+    return Samples(**{name: getattr(split, name) for name in names})
+
+
+def gather(samples: Samples, plan: Plan) -> Batch:
+    """One batch, on the host or, compiled, on a device.
+
+    Args:
+      samples: `[N, ...]` each.
+      plan: of one batch, index `[B]`. Rows that only fill it get no tokens and
+        weight 0; all else in them is the first sample's.
+    """
+
+    def rows(x: Array) -> Array:
+        return x[plan.index * real]
+
+    real = plan.index < len(samples.label)
+    return Batch(
+        tokens=rows(samples.tokens) * real[:, None, None],
+        audio=rows(samples.audio),
+        audio_length=rows(samples.audio_length),
+        vision=rows(samples.vision),
+        vision_length=rows(samples.vision_length),
+        label=rows(samples.label),
+        index=plan.index,
+        weight=real.astype('float32'),
+        packing=plan.packing,
+    )

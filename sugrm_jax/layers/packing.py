@@ -34,45 +34,63 @@ class Packing(flax.struct.PyTreeNode):
 
 
 def row_sizes(largest: int) -> list[int]:
-    """Numbers of rows worth compiling for: steps of at most a quarter, or of 1."""
+    """Numbers of rows worth compiling for: steps of at most a quarter, or of 1.
+
+    With few of them, runs that differ in their seed share compiled programs.
+    """
     sizes = [1]
     while sizes[-1] < largest:
         sizes.append(min(max(sizes[-1] + 1, sizes[-1] * 5 // 4), largest))
     return sizes
 
 
-def pack(lengths: np.ndarray, row_length: int, at_least: int = 1) -> Packing:
-    """Places utterances by first-fit decreasing.
+def first_fit(lengths: np.ndarray, row_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places the utterances of each batch by first-fit decreasing.
 
     Args:
-      lengths: int `[B]`, tokens of each utterance (they come before its padding);
-        0 is allowed and takes no room.
+      lengths: int `[M, B]`, tokens of each utterance; 0 takes no room.
       row_length: steps of a packed row.
-      at_least: rows to have even when fewer do. More are rounded up to one of
-        `row_sizes(B)`, so that few programs get compiled.
+
+    Returns:
+      Row and start of each utterance, int32 `[M, B]`.
 
     Raises:
       ValueError: an utterance is longer than a row.
     """
-    lengths = np.asarray(lengths, np.int32)
-    count = len(lengths)
-    if count and lengths.max() > row_length:
+    if lengths.size and lengths.max() > row_length:
         raise ValueError(
             f'an utterance of {lengths.max()} tokens in rows of {row_length}'
         )
-    row, start = np.zeros((2, count), np.int32)
-    free = np.full(count, row_length)
-    for b in np.argsort(-lengths, kind='stable'):
-        if lengths[b]:
-            row[b] = np.argmax(free >= lengths[b])
-            start[b] = row_length - free[row[b]]
-            free[row[b]] -= lengths[b]
-    used = int(np.sum(free < row_length))
-    rows = next(n for n in row_sizes(max(count, at_least)) if n >= max(used, at_least))
-    group, position = np.zeros((2, rows, row_length), np.int32)
-    for b in range(count):
-        here = row[b], slice(start[b], start[b] + lengths[b])
-        group[here], position[here] = b + 1, np.arange(lengths[b])
+    row, start = np.zeros((2, *lengths.shape), np.int32)
+    free = np.full(lengths.shape, row_length)
+    batch = np.arange(len(lengths))
+    # One utterance of every batch at a time, the longest first.
+    for b in np.argsort(-lengths, axis=1, kind='stable').T:
+        length = lengths[batch, b]
+        first = (free >= length[:, None]).argmax(axis=1)
+        row[batch, b] = first * (length > 0)
+        start[batch, b] = (row_length - free[batch, first]) * (length > 0)
+        free[batch, first] -= length
+    return row, start
+
+
+def pack(lengths: np.ndarray, row_length: int, rows: int) -> Packing:
+    """Plans the packed rows of several batches.
+
+    Args:
+      lengths: int `[M, B]`, tokens of each utterance (they come before its padding).
+      row_length: steps of a packed row.
+      rows: `R`, as many as the fullest batch needs, at least.
+
+    Returns:
+      The plan, with `M` on a first axis.
+    """
+    lengths = np.asarray(lengths, np.int32)
+    row, start = first_fit(lengths, row_length)
+    group, position = np.zeros((2, len(lengths), rows, row_length), np.int32)
+    batch, b, step = np.nonzero(np.arange(row_length) < lengths[..., None])
+    here = batch, row[batch, b], start[batch, b] + step
+    group[here], position[here] = b + 1, step
     return Packing(row, start, lengths, group, position)
 
 

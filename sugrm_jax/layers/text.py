@@ -66,34 +66,23 @@ class TextEncoder(nn.Module):
 
 
 class TokenPacker:
-    """Plans packed rows for batches of one data set, nearly always equally many.
-
-    Every number of rows is another compiled program, so batches get at least as
-    many as typical batches of their size need.
+    """Plans packed rows for the batches of one split.
 
     Args:
-      tokens: int32 `[N, 3, L_t]` of the training split.
+      tokens: int32 `[N, 3, L_t]`.
     """
 
-    TRIALS = 50
-
     def __init__(self, tokens: np.ndarray):
-        self._lengths = tokens[:, 1].sum(-1)
+        # A last entry for the rows that only fill a batch: they have no tokens.
+        self._lengths = np.append(tokens[:, 1].sum(-1), 0)
         self._row_length = tokens.shape[2]
-        self._typical: dict[int, int] = {}
 
-    def __call__(self, tokens: np.ndarray) -> packing.Packing:
-        """The plan for a batch, int32 `[B, 3, L_t]`."""
-        size = len(tokens)
-        if size not in self._typical:
-            self._typical[size] = self._most_rows(size)
-        lengths = tokens[:, 1].sum(-1)
-        return packing.pack(lengths, self._row_length, at_least=self._typical[size])
+    def rows(self, index: np.ndarray) -> int:
+        """Rows that suffice for every batch of `Plan.index`, int32 `[M, B]`."""
+        row, _ = packing.first_fit(self._lengths[index], self._row_length)
+        needed = row.max() + 1
+        return next(n for n in packing.row_sizes(index.shape[1]) if n >= needed)
 
-    def _most_rows(self, size: int) -> int:
-        """The most rows that any of some random batches needs."""
-        rng = np.random.default_rng(0)
-        return max(
-            len(packing.pack(rng.choice(self._lengths, size), self._row_length).group)
-            for _ in range(self.TRIALS)
-        )
+    def __call__(self, index: np.ndarray, rows: int) -> packing.Packing:
+        """The plan for every batch of `Plan.index`, in `rows` each."""
+        return packing.pack(self._lengths[index], self._row_length, rows)

@@ -9,22 +9,16 @@ import numpy as np
 from jax.sharding import Mesh
 
 from sugrm_jax import parallel
-from sugrm_jax.data.batches import Packer, batches
+from sugrm_jax.data.batches import gather, samples_of
 from sugrm_jax.errors import UserError
 from sugrm_jax.metrics import regression_metrics
-from sugrm_jax.types import MODALITIES, TASKS, Batch, Outputs, PyTree, Split
+from sugrm_jax.types import MODALITIES, TASKS, Batch, Outputs, Plan, PyTree, Split
 
 EvalStep = Callable[[PyTree, Batch], Outputs]
 
 
 def predict(
-    eval_step: EvalStep,
-    params: PyTree,
-    split: Split,
-    *,
-    size: int,
-    mesh: Mesh,
-    packer: Packer | None,
+    eval_step: EvalStep, params: PyTree, split: Split, plan: Plan, mesh: Mesh
 ) -> dict[str, np.ndarray]:
     """Predictions by task, float32 `[N]`; NaN where a modality is absent.
 
@@ -32,15 +26,13 @@ def predict(
       eval_step: compiled `step.eval_step`.
       params: of the model.
       split: on the host.
-      size: rows of a batch.
+      plan: of batches that hold the split in its order.
       mesh: the devices.
-      packer: plans packed text rows.
     """
     predictions = {task: [] for task in TASKS}
-    order = np.arange(len(split))
-    for batch in batches(split, order, size, rows=size, packer=packer):
-        outputs = eval_step(params, parallel.place_batch(batch, mesh))
-        outputs = jax.device_get(outputs)
+    for i in range(len(plan.index)):
+        batch = gather(samples_of(split), plan[i])
+        outputs = jax.device_get(eval_step(params, parallel.split_rows(batch, mesh)))
         real = batch.weight > 0
         for task in TASKS:
             values = outputs.prediction[task].astype(np.float32)

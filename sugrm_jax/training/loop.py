@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import pathlib
 import time
 from collections.abc import Mapping
@@ -15,18 +14,22 @@ from rich.console import Console
 
 from sugrm_jax import parallel
 from sugrm_jax.config import plain
-from sugrm_jax.data.batches import batch_count, batches, epoch_order
+from sugrm_jax.data.batches import gather, samples_of
 from sugrm_jax.errors import UserError
 from sugrm_jax.training import evaluate, record
 from sugrm_jax.training.checkpoint import Checkpoints, Progress
 from sugrm_jax.training.interrupt import Interrupted, StopRequest
 from sugrm_jax.training.optim import drop_partial_group
+from sugrm_jax.training.plans import Plans
+from sugrm_jax.training.programs import Programs, compile_all, make_programs
 from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.state import TrainState, start_state
-from sugrm_jax.training.step import eval_step, train_step
 from sugrm_jax.training.workdir import claimed, identity, provenance
-from sugrm_jax.types import Batch
+from sugrm_jax.types import PyTree, Samples
+
+# The host looks at what the devices do this often: for the bar, and for signals.
+LOOK_SECONDS = 1.0
 
 
 def train(
@@ -80,29 +83,11 @@ class Run:
         self.workdir = workdir
         self.console = console
         self.mesh = parallel.data_mesh()
-        devices = self.mesh.size
-        config = setup.experiment.train
-        # Rows of weight 0 fill what the devices do not divide.
-        self.batch_size = batch_count(config.batch, devices) * devices
-        self.eval_size = batch_count(config.eval_batch, devices) * devices
-        self.steps = batch_count(len(setup.dataset.train), config.batch)
-        self._compile()
+        self.plans = Plans(setup, self.mesh.size)
+        self.programs = make_programs(setup, self.mesh)
+        # Steps between two looks of the host.
+        self.chunk = 1
         self._start()
-
-    def _compile(self) -> None:
-        setup, everywhere = self.setup, parallel.replicated(self.mesh)
-        step = functools.partial(
-            train_step,
-            model=setup.system.model,
-            objective=setup.system.objective,
-            optimizer=setup.optimizer,
-            average_decay=setup.experiment.optim.average_decay,
-        )
-        self.train_step = jax.jit(step, donate_argnums=0, out_shardings=everywhere)
-        self.eval_step = jax.jit(
-            functools.partial(eval_step, model=setup.system.model),
-            out_shardings=everywhere,
-        )
 
     def _start(self) -> None:
         """A new state, or the one that an earlier process of this run left."""
@@ -144,60 +129,69 @@ class Run:
 
     def fit(self, stop: StopRequest) -> None:
         """Trains until patience or epochs are used up, or a signal asks to stop."""
+        if self.done:
+            return
+        samples = samples_of(self.setup.dataset.train)
+        samples = parallel.replicate(samples, self.mesh)
         with stop.deferred(), TrainingProgress(self.console) as shown:
+            self._compile(samples)
             while not self.done:
-                self._epoch(stop, shown)
-                if self.progress.step == self.steps:
+                self._epoch(samples, stop, shown)
+                if self.progress.step == self.plans.steps:
                     self._end_epoch(shown)
                 else:
                     self._save_latest()
                 if stop.signum:
                     self._stop(stop.signum)
 
-    def _epoch(self, stop: StopRequest, shown: TrainingProgress) -> None:
-        """The rest of the current epoch, from its first step that is not done."""
-        setup, progress = self.setup, self.progress
-        split, config = setup.dataset.train, setup.experiment
-        order = epoch_order(config.seed, progress.epoch, len(split))
-        shown.start_epoch(
-            progress.epoch, config.train.epochs, self.steps, progress.step
+    def _compile(self, samples: Samples) -> None:
+        key = jax.random.key(self.setup.experiment.seed)
+        plan = self.plans.epoch(self.progress.epoch)
+        placed = parallel.split_rows(plan, self.mesh, axis=1)
+        numbers = [jnp.int32(0)] * 3
+        valid, plan = self.setup.dataset.valid, self.plans.whole['valid']
+        batch = parallel.split_rows(gather(samples_of(valid), plan[0]), self.mesh)
+        arguments = Programs(
+            train=(self.state, samples, placed, *numbers, key),
+            evaluate=(self.state.eval_params, batch),
         )
-        started = time.monotonic() - progress.seconds
-        waiting = None
-        epoch, key = jnp.int32(progress.epoch), jax.random.key(config.seed)
-        todo = batches(
-            split,
-            order,
-            config.train.batch,
-            rows=self.batch_size,
-            packer=setup.packer,
-            start=progress.step,
-        )
-        for batch in todo:
-            placed = parallel.place_batch(batch, self.mesh)
-            self.state, report = self.train_step(self.state, placed, epoch, key)
-            # Read a step behind, so that the host prepares while the devices work.
-            if waiting:
-                self._note(*waiting, shown)
-            waiting = batch, report
-            if stop.signum:
-                break
-        if waiting:
-            self._note(*waiting, shown)
-        progress.seconds = time.monotonic() - started
+        compile_all(self.programs, arguments)
 
-    def _note(self, batch: Batch, report: dict, shown: TrainingProgress) -> None:
+    def _epoch(
+        self, samples: Samples, stop: StopRequest, shown: TrainingProgress
+    ) -> None:
+        """The rest of the current epoch, from its first step that is not done."""
+        config, progress = self.setup.experiment, self.progress
+        steps, plan = self.plans.steps, self.plans.epoch(progress.epoch)
+        placed = parallel.split_rows(plan, self.mesh, axis=1)
+        epoch, key = jnp.int32(progress.epoch), jax.random.key(config.seed)
+        shown.start_epoch(progress.epoch, config.train.epochs, steps, progress.step)
+        while progress.step < steps and not stop.signum:
+            started = time.monotonic()
+            first, last = progress.step, min(progress.step + self.chunk, steps)
+            bounds = jnp.int32(first), jnp.int32(last)
+            self.state, reports = self.programs.train(
+                self.state, samples, placed, *bounds, epoch, key
+            )
+            reports = jax.device_get(reports)
+            for i in range(first, last):
+                report = {name: x[i] for name, x in reports.items()}
+                self._note(plan.index[i], report, shown)
+            seconds = time.monotonic() - started
+            progress.seconds += seconds
+            self.chunk = max(1, int(LOOK_SECONDS * (last - first) / seconds))
+
+    def _note(self, index: np.ndarray, report: dict, shown: TrainingProgress) -> None:
         """Keeps what a step reports; stops the run when it is not finite."""
-        report = jax.device_get(report)
-        finite = report.pop('finite')
-        grad_norm = report.pop('grad_norm')
+        finite, grad_norm = report.pop('finite'), report.pop('grad_norm')
         progress = self.progress
+        real = index < len(self.setup.dataset.train)
         if not finite.all():
-            raise self._not_finite('loss', batch.index[~finite])
+            raise self._not_finite('loss', index[~finite])
         if not np.isfinite(grad_norm):
-            raise self._not_finite('gradient', batch.index[batch.weight > 0])
+            raise self._not_finite('gradient', index[real])
         terms = {name: float(x) for name, x in report.items()}
-        progress.batches.append([float(batch.weight.sum()), terms])
+        progress.batches.append([float(real.sum()), terms])
         progress.step += 1
         shown.step(terms['loss'])
 
@@ -223,16 +217,11 @@ class Run:
     def _save_latest(self) -> None:
         self.checkpoints.save_latest(self.state, self.progress, self.labels)
 
-    def predict(self, split_name: str, params) -> dict[str, np.ndarray]:
+    def predict(self, split_name: str, params: PyTree) -> dict[str, np.ndarray]:
         """Predictions by task for a whole split."""
-        return evaluate.predict(
-            self.eval_step,
-            params,
-            self.setup.dataset.splits[split_name],
-            size=self.eval_size,
-            mesh=self.mesh,
-            packer=self.setup.packer,
-        )
+        split = self.setup.dataset.splits[split_name]
+        plan = self.plans.whole[split_name]
+        return evaluate.predict(self.programs.evaluate, params, split, plan, self.mesh)
 
     def _end_epoch(self, shown: TrainingProgress) -> None:
         """Validates, records, and keeps the checkpoints."""

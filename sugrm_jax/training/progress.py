@@ -37,6 +37,9 @@ class TrainingProgress:
 
     def __enter__(self) -> TrainingProgress:
         self._bar.start()
+        self._task = self._bar.add_task('', total=None, status='compiling')
+        if not self.console.is_terminal:
+            self.console.print('compiling, up to a minute the first time …')
         return self
 
     def __exit__(self, *_) -> None:
@@ -44,12 +47,9 @@ class TrainingProgress:
 
     def start_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         """Shows an empty bar of `steps`, of which `done` were run before."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        elif not self.console.is_terminal:
-            self.console.print('compiling, up to a minute the first time …')
+        self._bar.remove_task(self._task)
         self._task = self._bar.add_task(
-            f'{epoch}/{epochs}', total=steps, completed=done, status='compiling'
+            f'{epoch}/{epochs}', total=steps, completed=done, status=''
         )
 
     def step(self, loss: float) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sugrm_jax.data.mmsa import KNOWN_FILES
 from sugrm_jax.data.scaling import Scaling
-from sugrm_jax.results import files, page, unimodal
+from sugrm_jax.results import files, unimodal
 from sugrm_jax.training import evaluate
 from sugrm_jax.training.checkpoint import Progress
 from sugrm_jax.training.setup import Setup
@@ -63,6 +63,9 @@ def write_results(
     Returns:
       What `results.json` holds.
     """
+    # Here, because matplotlib would put off the first step.
+    from sugrm_jax.results import page
+
     write_progress(workdir, progress.history)
     dataset, best = setup.dataset, progress.best_epoch
     labels = {s: x[1:] for s, x in labels.items()}

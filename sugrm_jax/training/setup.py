@@ -15,12 +15,12 @@ import optax
 from sugrm_jax import models
 from sugrm_jax.config import at_least, between, typed
 from sugrm_jax.data import load
-from sugrm_jax.data.batches import Packer, batch_count, make_batch
+from sugrm_jax.data.batches import batch_count, gather, samples_of
 from sugrm_jax.layers import bert, pretrained
-from sugrm_jax.layers.text import TextConfig, TextEncoder, TokenPacker
+from sugrm_jax.layers.text import TextConfig, TextEncoder
 from sugrm_jax.models.system import System
 from sugrm_jax.training.optim import OptimConfig, make_optimizer
-from sugrm_jax.types import Dataset, PyTree
+from sugrm_jax.types import Dataset, Plan, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,6 @@ class Setup:
       system: model and objective.
       params: initial parameters, pretrained ones included.
       optimizer: of these parameters.
-      packer: plans packed text rows, or None.
     """
 
     experiment: Experiment
@@ -89,7 +88,6 @@ class Setup:
     system: System
     params: PyTree
     optimizer: optax.GradientTransformation
-    packer: Packer | None
 
 
 def prepare(config: Mapping[str, Any]) -> Setup:
@@ -121,13 +119,12 @@ def prepare(config: Mapping[str, Any]) -> Setup:
         steps_per_epoch=batch_count(len(dataset.train), experiment.train.batch),
         frozen=() if text_config.finetune else ('text',),
     )
-    packer = TokenPacker(dataset.train.tokens) if system.packs_text else None
-    return Setup(experiment, dataset, scaling, system, params, optimizer, packer)
+    return Setup(experiment, dataset, scaling, system, params, optimizer)
 
 
 def initial_params(system: System, dataset: Dataset, seed: int) -> dict[str, PyTree]:
     """Parameters of everything but the text encoder, whose are pretrained."""
-    batch = make_batch(dataset.train, np.arange(1), 1)
+    batch = gather(samples_of(dataset.train), Plan(np.zeros(1, np.int32)))
 
     # Compiled as one function, so that what is thrown away is never computed.
     @jax.jit

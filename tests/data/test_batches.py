@@ -1,13 +1,18 @@
 """Every sample once per epoch, in an order that seed and epoch decide."""
 
-import dataclasses
-
+import jax
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sugrm_jax.data.batches import batch_count, batches, epoch_order, make_batch
-from sugrm_jax.types import Split
+from sugrm_jax.data.batches import (
+    batch_count,
+    batch_index,
+    epoch_order,
+    gather,
+    samples_of,
+)
+from sugrm_jax.types import Plan, Split
 
 
 def make_split(count):
@@ -35,19 +40,19 @@ def make_split(count):
     epoch=st.integers(1, 3),
 )
 def test_every_sample_once(count, size, more, seed, epoch):
-    split = make_split(count)
     order = epoch_order(seed, epoch, count)
-    found = list(batches(split, order, size, rows=size + more))
-    assert len(found) == batch_count(count, size)
-    for batch in found:
-        assert all(len(x) == size + more for x in dataclasses.astuple(batch)[:-1])
-        assert batch.index.dtype == np.int32 and batch.weight.dtype == np.float32
-        np.testing.assert_array_equal(batch.weight == 1, batch.index < count)
-        np.testing.assert_array_equal(batch.weight == 0, batch.index == count)
-        assert batch.weight.sum() <= size
-    index = np.concatenate([batch.index[batch.weight > 0] for batch in found])
-    np.testing.assert_array_equal(index, order)
-    np.testing.assert_array_equal(np.sort(index), np.arange(count))
+    index = batch_index(order, size, size + more)
+    assert index.shape == (batch_count(count, size), size + more)
+    assert index.dtype == np.int32
+    assert ((index < count).sum(1) <= size).all()
+    np.testing.assert_array_equal(index[index < count], order)
+    np.testing.assert_array_equal(np.sort(order), np.arange(count))
+    assert index.max() <= count
+
+
+def test_the_last_batch_is_filled_up():
+    index = batch_index(np.array([3, 4, 0, 1, 2]), 2, 4)
+    np.testing.assert_array_equal(index, [[3, 4, 5, 5], [0, 1, 5, 5], [2, 5, 5, 5]])
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
@@ -59,7 +64,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 def test_rows_belong_to_their_sample():
     split = make_split(6)
-    batch = make_batch(split, np.array([4, 1]), 2)
+    batch = gather(samples_of(split), Plan(np.int32([4, 1])))
     np.testing.assert_array_equal(batch.index, [4, 1])
     np.testing.assert_array_equal(batch.tokens, split.tokens[[4, 1]])
     np.testing.assert_array_equal(batch.audio[:, 0, 0], [4, 1])
@@ -67,37 +72,33 @@ def test_rows_belong_to_their_sample():
     np.testing.assert_array_equal(batch.vision[:, 0, 0], [-4, -1])
     np.testing.assert_array_equal(batch.vision_length, [50, 20])
     np.testing.assert_array_equal(batch.label, np.float32([0.4, 0.1]))
+    np.testing.assert_array_equal(batch.weight, [1, 1])
     assert batch.packing is None
 
 
-def test_a_last_batch_is_filled_up():
+def test_rows_that_fill_a_batch_have_no_weight_and_no_tokens():
     split = make_split(5)
-    before = split.tokens.copy()
-    *_, last = batches(split, np.array([3, 4, 0, 1, 2]), 2, rows=4)
-    np.testing.assert_array_equal(last.index, [2, 5, 5, 5])
-    np.testing.assert_array_equal(last.weight, [1, 0, 0, 0])
-    assert (last.tokens[0] == 3).all() and (last.tokens[1:] == 0).all()
+    batch = gather(samples_of(split), Plan(np.int32([2, 5, 5])))
+    np.testing.assert_array_equal(batch.index, [2, 5, 5])
+    np.testing.assert_array_equal(batch.weight, np.float32([1, 0, 0]))
+    assert batch.weight.dtype == np.float32
+    assert (batch.tokens[0] == 3).all() and (batch.tokens[1:] == 0).all()
     # Whatever fills the other fields is finite, for 0 · NaN is NaN.
-    assert all(np.isfinite(x).all() for x in (last.audio, last.vision, last.label))
-    np.testing.assert_array_equal(split.tokens, before)
+    assert all(np.isfinite(x).all() for x in (batch.audio, batch.vision, batch.label))
 
 
-def test_batches_can_be_skipped():
-    split, order = make_split(11), epoch_order(0, 1, 11)
-    whole = list(batches(split, order, 4, rows=4))
-    for start in range(4):
-        rest = list(batches(split, order, 4, rows=4, start=start))
-        assert [list(b.index) for b in rest] == [list(b.index) for b in whole[start:]]
+def test_on_a_device_it_gives_what_it_gives_on_the_host():
+    samples, plan = samples_of(make_split(5)), Plan(np.int32([4, 0, 5]), (np.ones(2),))
+    host, device = gather(samples, plan), jax.jit(gather)(samples, plan)
+    device = jax.device_get(device)
+    host = jax.tree.map(np.asarray, host, is_leaf=lambda x: x is None)
+    for field in ('tokens', 'audio', 'audio_length', 'vision', 'label', 'weight'):
+        one, other = getattr(host, field), getattr(device, field)
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype, field
 
 
-def test_the_packer_sees_filled_rows_without_tokens():
-    def packer(tokens):
-        return tokens[:, 1].sum(-1)
-
-    found = list(batches(make_split(3), np.arange(3), 2, rows=2, packer=packer))
-    np.testing.assert_array_equal(found[0].packing, [4, 8])
-    np.testing.assert_array_equal(found[1].packing, [12, 0])
-
-
-def test_batch_count():
-    assert [batch_count(n, 4) for n in (0, 1, 4, 5, 8, 9)] == [0, 1, 1, 2, 2, 3]
+def test_a_plan_gives_the_plan_of_one_batch():
+    plan = Plan(np.arange(6).reshape(2, 3), {'x': np.arange(2)})
+    np.testing.assert_array_equal(plan[1].index, [3, 4, 5])
+    assert plan[1].packing['x'] == 1

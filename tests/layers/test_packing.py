@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sugrm_jax.layers.bert import Bert, BertConfig
-from sugrm_jax.layers.packing import pack, packed_bert_inputs, row_sizes, unpack
+from sugrm_jax.layers.packing import (
+    first_fit,
+    pack,
+    packed_bert_inputs,
+    row_sizes,
+    unpack,
+)
 
 CONFIG = BertConfig(50, 16, 2, 2, 32, 'gelu', 0.1, 0.1, 12, 2)
 
@@ -24,9 +30,17 @@ def make_tokens(lengths, steps):
     return np.stack([ids, mask, segments], axis=1).astype(np.int32)
 
 
+def pack_one(lengths, row_length, rows=None):
+    """The plan of one batch, in as many rows as it needs."""
+    lengths = np.asarray([lengths])
+    if rows is None:
+        rows = first_fit(lengths, row_length)[0].max() + 1
+    return jax.tree.map(lambda x: x[0], pack(lengths, row_length, rows))
+
+
 def test_by_hand():
     # Longest first: 5 opens row 0, 4 row 1, 3 row 2; 2 fits behind the 4.
-    packing = pack([3, 5, 0, 2, 4], row_length=6)
+    packing = pack_one([3, 5, 0, 2, 4], row_length=6)
     np.testing.assert_array_equal(packing.row, [2, 0, 0, 1, 1])
     np.testing.assert_array_equal(packing.start, [0, 0, 0, 4, 0])
     np.testing.assert_array_equal(
@@ -42,7 +56,7 @@ def test_by_hand():
     row_length=st.integers(12, 20),
 )
 def test_every_utterance_once_and_no_overlap(lengths, row_length):
-    packing = pack(lengths, row_length)
+    packing = pack_one(lengths, row_length)
     owned = np.zeros_like(packing.group)
     for b, length in enumerate(lengths):
         start = packing.start[b]
@@ -66,17 +80,26 @@ def test_few_row_sizes_and_no_more_than_a_quarter_apart(largest):
         assert small < large <= max(small + 1, 1.25 * small)
 
 
+def test_batches_are_planned_as_they_would_be_alone():
+    lengths = np.array([[3, 5, 0, 2, 4], [6, 6, 6, 6, 6], [0, 0, 0, 0, 0]])
+    together = pack(lengths, 6, 5)
+    for m, one in enumerate(lengths):
+        alone = pack_one(one, 6, 5)
+        same = jax.tree.map(lambda x, y, m=m: (x[m] == y).all(), together, alone)
+        assert all(jax.tree.leaves(same))
+
+
 def test_a_batch_of_short_utterances_takes_few_rows():
-    # 32 utterances of 15 tokens, three to a row of 50: 11 rows, of the size 12.
-    assert len(pack([15] * 32, 50).group) == 12
-    assert len(pack([15] * 32, 50, at_least=13).group) == 15
+    # 32 utterances of 15 tokens, three to a row of 50.
+    assert len(pack_one([15] * 32, 50).group) == 11
+    assert len(pack_one([15] * 32, 50, 13).group) == 13
 
 
 @settings(deadline=None, max_examples=20)
 @given(lengths=st.lists(st.integers(0, 8), min_size=1, max_size=9))
 def test_unpack_undoes_packing_and_zeroes_padding(lengths):
     tokens = make_tokens(lengths, 8)
-    packing = pack(lengths, 8)
+    packing = pack_one(lengths, 8)
     inputs = packed_bert_inputs(tokens, packing)
     np.testing.assert_array_equal(inputs['mask'], packing.group > 0)
     hidden = jnp.stack([inputs['ids'], inputs['mask'], inputs['segments']], axis=-1)
@@ -97,7 +120,7 @@ def hidden_states(params, tokens, packing=None):
 def test_packed_bert_equals_bert_at_real_tokens_with_every_gradient():
     lengths = [3, 9, 1, 4, 0, 7, 2, 2]
     tokens = make_tokens(lengths, 9)
-    packing = pack(lengths, 9)
+    packing = pack_one(lengths, 9)
     assert len(packing.group) < len(lengths)
     params = jax.jit(Bert(CONFIG).init)(jax.random.key(0), *np.moveaxis(tokens, 1, 0))
     probe = jax.random.normal(jax.random.key(1), (len(lengths), 9, 16))
@@ -127,9 +150,9 @@ def test_batches_of_one_size_share_a_program():
         return unpack(hidden, packing, 6)
 
     for lengths in ([3, 5, 2, 4], [4, 4, 3, 2]):
-        run(jnp.ones((3, 6, 2)), pack(lengths, 6))
+        run(jnp.ones((3, 6, 2)), pack_one(lengths, 6, 3))
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match='7 tokens in rows of 6'):
-        pack([3, 7], 6)
+        pack(np.array([[3, 7]]), 6, 2)

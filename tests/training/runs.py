@@ -32,7 +32,8 @@ def cut(*_):
 
 
 def stop_after(monkeypatch, steps, action):
-    """Lets `action` happen once that many train steps were noted."""
+    """Lets `action` happen once that many train steps were noted, one at a time."""
+    monkeypatch.setattr(loop, 'LOOK_SECONDS', 0.0)
     note, done = loop.Run._note, []
 
     def counting(self, *args):

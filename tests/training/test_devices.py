@@ -16,9 +16,9 @@ from sugrm_jax import train
 from tests.training.conftest import tiny_config
 losses = []
 note = loop.Run._note
-def noting(self, batch, report, shown):
+def noting(self, index, report, shown):
     losses.append(float(report['loss']))
-    note(self, batch, report, shown)
+    note(self, index, report, shown)
 loop.Run._note = noting
 config = tiny_config(sys.argv[1])
 config.train.batch = int(sys.argv[4])

@@ -5,7 +5,7 @@ import pytest
 
 from sugrm_jax import UserError, parallel
 from sugrm_jax.training import evaluate
-from sugrm_jax.types import TASKS, Outputs, Split
+from sugrm_jax.types import TASKS, Outputs, Plan, Split
 
 
 def split_of(count):
@@ -33,9 +33,9 @@ def repeat_the_label(params, batch):
 
 
 def test_every_sample_once_in_order_and_nan_where_a_modality_is_absent():
-    mesh = parallel.data_mesh()
+    plan = Plan(np.int32([[0, 1], [2, 3], [4, 5]]))
     found = evaluate.predict(
-        repeat_the_label, 2.0, split_of(5), size=2, mesh=mesh, packer=None
+        repeat_the_label, 2.0, split_of(5), plan, parallel.data_mesh()
     )
     np.testing.assert_array_equal(found['m'], [0, 2, 4, 6, 8])
     np.testing.assert_array_equal(found['a'], [np.nan, 2, np.nan, 6, np.nan])

@@ -63,30 +63,39 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_epoch(config, tmp_path):
         train(config, tmp_path)
 
 
+class Ids(list):
+    """A split of which nothing but the ids is asked."""
+
+    @property
+    def ids(self):
+        return self
+
+
 def one_batch(**report):
-    """A run, a batch of two rows, and what its step reported."""
+    """A run, the index of a batch of two rows, and what its step reported."""
     run = object.__new__(loop.Run)
-    run.setup = SimpleNamespace(
-        dataset=SimpleNamespace(train=SimpleNamespace(ids=['first', 'second']))
-    )
+    run.setup = SimpleNamespace(dataset=SimpleNamespace(train=Ids(['first', 'second'])))
     run.progress = Progress(epoch=3, step=4)
     # The second row only fills the batch: its index is the number of samples.
-    batch = SimpleNamespace(index=np.array([1, 2]), weight=np.array([1.0, 0.0]))
-    return run, batch, {'finite': np.ones(2, bool), 'grad_norm': np.ones(())} | report
+    return (
+        run,
+        np.array([1, 2]),
+        {'finite': np.ones(2, bool), 'grad_norm': np.ones(())} | report,
+    )
 
 
 def test_a_loss_that_is_not_finite_names_its_samples():
-    run, batch, report = one_batch(loss=np.nan, finite=np.array([False, True]))
+    run, index, report = one_batch(loss=np.nan, finite=np.array([False, True]))
     message = 'loss is not finite at step 5 of epoch 3; samples: second. '
     with pytest.raises(UserError, match=message):
-        run._note(batch, report, None)
+        run._note(index, report, None)
 
 
 def test_a_gradient_that_is_not_finite_names_the_real_samples_of_its_batch():
-    run, batch, report = one_batch(loss=1.0, grad_norm=np.float32(np.inf))
+    run, index, report = one_batch(loss=1.0, grad_norm=np.float32(np.inf))
     message = 'gradient is not finite at step 5 of epoch 3; samples: second. '
     with pytest.raises(UserError, match=message):
-        run._note(batch, report, None)
+        run._note(index, report, None)
 
 
 def test_a_workdir_that_cannot_be_written(config, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from sugrm_jax import UserError, train
 from sugrm_jax.results import files
-from sugrm_jax.training import loop
+from sugrm_jax.training import loop, programs
 from sugrm_jax.training.checkpoint import Checkpoints
 from sugrm_jax.training.interrupt import Interrupted
 from tests.training.conftest import tiny_data
@@ -24,7 +24,7 @@ def test_a_finished_run_started_again_only_reports(finished, monkeypatch):
     def step(*_, **__):
         raise AssertionError('a finished run trains no more')
 
-    monkeypatch.setattr(loop, 'train_step', step)
+    monkeypatch.setattr(programs, 'train_step', step)
     assert figures(train(config, workdir)) == figures(results)
 
 
@@ -135,7 +135,7 @@ def test_sigkill_in_the_middle_of_an_epoch(finished, data_path, tmp_path):
     dying[2] = (
         """
 import os, signal
-from sugrm_jax.training import loop
+from sugrm_jax.training import loop, programs
 note, seen = loop.Run._note, []
 def dying(self, *args):
     note(self, *args)
@@ -143,6 +143,7 @@ def dying(self, *args):
     if len(seen) == 4:
         os.kill(os.getpid(), signal.SIGKILL)
 loop.Run._note = dying
+loop.LOOK_SECONDS = 0.0
 """
         + RUNNER
     )

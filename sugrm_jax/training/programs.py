@@ -1,0 +1,61 @@
+"""The compiled programs of a run: one trains, one evaluates."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from sugrm_jax import parallel
+from sugrm_jax.training.setup import Setup
+from sugrm_jax.training.step import eval_step, train_step, train_steps
+
+
+class Programs(NamedTuple):
+    """Compiled at their first call, or before it by `compile_all`.
+
+    Attributes:
+      train: `step.train_steps`; the state it is given is used up.
+      evaluate: `step.eval_step`.
+    """
+
+    train: Callable
+    evaluate: Callable
+
+
+def make_programs(setup: Setup, mesh: Mesh) -> Programs:
+    """The programs for this model; what they return is whole on every device."""
+    everywhere = parallel.replicated(mesh)
+    model = setup.system.model
+    step = functools.partial(
+        train_step,
+        model=model,
+        objective=setup.system.objective,
+        optimizer=setup.optimizer,
+        average_decay=setup.experiment.optim.average_decay,
+    )
+    return Programs(
+        train=jax.jit(
+            functools.partial(train_steps, step=step),
+            donate_argnums=0,
+            out_shardings=everywhere,
+        ),
+        evaluate=jax.jit(
+            functools.partial(eval_step, model=model), out_shardings=everywhere
+        ),
+    )
+
+
+def compile_all(programs: Programs, arguments: Programs) -> None:
+    """Compiles all programs at the same time, for the arguments of each."""
+
+    def compile_one(program: Callable, given: tuple[Any, ...]) -> None:
+        program.lower(*given).compile()
+
+    with ThreadPoolExecutor(len(programs)) as pool:
+        # A list, so that what went wrong in a thread is raised here.
+        list(pool.map(compile_one, programs, arguments))

@@ -1,0 +1,54 @@
+"""The batches of a whole run: all samples, one shape, the same after a stop."""
+
+import jax
+import numpy as np
+import pytest
+
+from sugrm_jax.config import plain
+from sugrm_jax.training.plans import Plans
+from sugrm_jax.training.setup import prepare
+from tests.training.conftest import SIZES
+
+
+@pytest.fixture
+def setup(config):
+    return prepare(plain(config))
+
+
+@pytest.mark.parametrize(('devices', 'rows', 'eval_rows'), [(1, 8, 4), (3, 9, 6)])
+def test_every_split_is_whole(setup, devices, rows, eval_rows):
+    plans = Plans(setup, devices)
+    assert plans.steps == 3
+    for epoch in (1, 2):
+        index = plans.epoch(epoch).index
+        assert index.shape == (3, rows)
+        np.testing.assert_array_equal(np.sort(index[index < 21]), np.arange(21))
+    assert (plans.epoch(1).index != plans.epoch(2).index).any()
+    for name, count in SIZES.items():
+        index = plans.whole[name].index
+        assert index.shape[1] == eval_rows
+        np.testing.assert_array_equal(index[index < count], np.arange(count))
+
+
+def test_all_batches_of_a_kind_have_the_same_packed_rows(setup):
+    plans = Plans(setup, 1)
+    shapes = {plans.epoch(epoch).packing.group.shape for epoch in range(1, 9)}
+    assert len(shapes) == 1
+    assert len({plan.packing.group.shape[1:] for plan in plans.whole.values()}) == 1
+
+
+def test_an_epoch_beyond_the_planned_ones_gets_the_rows_it_needs(setup):
+    plans = Plans(setup, 1)
+    needed = plans.epoch(2).packing.group.shape[1]
+    assert needed > 1
+    plans._packed = 1  # as if the planned epochs had needed no more
+    plan = plans.epoch(2)
+    assert 1 < plan.packing.group.shape[1] <= needed
+    jax.tree.map(np.testing.assert_array_equal, plan, plans.epoch(2))
+
+
+def test_where_padding_takes_part_nothing_is_packed(config):
+    config.model.padding = 'released'
+    plans = Plans(prepare(plain(config)), 1)
+    assert plans.epoch(1).packing is None
+    assert all(plan.packing is None for plan in plans.whole.values())

@@ -1,0 +1,78 @@
+"""Measures speed and memory, beside the released PyTorch code where it is at hand.
+
+    python -m benchmarks
+    python -m benchmarks spt --reference ../SUGRM --reference-python ../torch/bin/python
+
+The reference is a checkout of github.com/skystarhyw/SUGRM; its interpreter needs torch
+(a CPU build), transformers and tqdm. Both sides are timed in turn, with the same number
+of threads, after a check that they compute the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import pathlib
+import sys
+
+from benchmarks.measure import say
+from benchmarks.options import Options
+from benchmarks.reference import Checkout
+from benchmarks.tables import as_json, machine, markdown, page, threads
+from sugrm_jax.errors import UserError
+from sugrm_jax.parallel import keep_compiled
+
+BENCHMARKS = ('spt', 'step', 'epoch', 'inference', 'compile', 'growth')
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('names', nargs='*', help=f'out of {", ".join(BENCHMARKS)}')
+    parser.add_argument('--reference', help='checkout of the released code')
+    parser.add_argument(
+        '--reference-python', default=sys.executable, help='interpreter with torch'
+    )
+    parser.add_argument('--pairs', type=int, default=7, help='rounds (default 7)')
+    parser.add_argument('--data', help='pickle in MMSA format for real text lengths')
+    parser.add_argument(
+        '--out', type=pathlib.Path, default='runs/benchmarks', help='folder for results'
+    )
+    args = parser.parse_args(argv)
+    unknown = set(args.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f'no benchmark {sorted(unknown)}; there are {BENCHMARKS}')
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse(argv)
+    released = None
+    if args.reference:
+        released = Checkout(args.reference, args.reference_python, threads())
+    options = Options(args.pairs, args.data, released)
+    keep_compiled()
+    tables = []
+    for name in args.names or BENCHMARKS:
+        say(f'== {name}')
+        for table in importlib.import_module(f'benchmarks.{name}').run(options):
+            print(markdown(table), flush=True)
+            tables.append(table)
+    facts = machine()
+    args.out.mkdir(parents=True, exist_ok=True)
+    results = {'machine': facts, 'tables': [as_json(table) for table in tables]}
+    (args.out / 'benchmarks.json').write_text(json.dumps(results, indent=1))
+    (args.out / 'benchmarks.md').write_text(page(tables, facts))
+    say(f'Written to {args.out}/benchmarks.json and benchmarks.md')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

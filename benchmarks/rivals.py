@@ -1,0 +1,114 @@
+"""What SUGRM is compared with: Self-MM's recurrent encoders and dense attention.
+
+They serve timing only: parameters are random, dropout is left out.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from sugrm_jax.layers.heads import Head
+from sugrm_jax.layers.linear import Norm
+from sugrm_jax.layers.positions import add_positions
+from sugrm_jax.layers.text import TextEncoder
+from sugrm_jax.types import MODALITIES, TASKS, Array, Batch
+
+
+class LastState(nn.Module):
+    """A one-way LSTM's last real hidden state, and a linear layer."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: Array, length: Array) -> Array:
+        """`[B, L, D]` and lengths `[B]` → `[B, width]`."""
+        rnn = nn.RNN(nn.OptimizedLSTMCell(self.width), return_carry=True)
+        (_, hidden), _ = rnn(x, seq_lengths=length)
+        return nn.Dense(self.width)(hidden)
+
+
+class SelfMm(nn.Module):
+    """Self-MM (Yu et al., AAAI 2021) with the widths it uses for MOSI.
+
+    BERT's first hidden state, an LSTM for audio and one for vision, and three layers
+    for the fusion and for each modality.
+    """
+
+    text: TextEncoder
+
+    @nn.compact
+    def __call__(self, batch: Batch) -> dict[str, Array]:
+        """Predictions `[B]` by task."""
+        encoded = {
+            't': self.text(batch, True)[:, 0],
+            'a': LastState(16)(batch.audio, batch.audio_length),
+            'v': LastState(32)(batch.vision, batch.vision_length),
+        }
+        encoded['m'] = jnp.concatenate([encoded[s] for s in MODALITIES], axis=-1)
+        widths = {'m': 128, 't': 64, 'a': 16, 'v': 32}
+        return {task: self._head(encoded[task], widths[task]) for task in TASKS}
+
+    def _head(self, x, width):
+        for _ in range(2):
+            x = nn.relu(nn.Dense(width)(x))
+        return nn.Dense(1)(x)[:, 0]
+
+
+class DenseLayer(nn.Module):
+    """Each modality reads the two others whole, then itself, as in MulT."""
+
+    heads: int
+
+    @nn.compact
+    def __call__(self, h: dict[str, Array]) -> dict[str, Array]:
+        read = {
+            s: sum(self._attend(h[s], h[other]) for other in MODALITIES if other != s)
+            for s in MODALITIES
+        }
+        h = {s: self._feed(x + read[s]) for s, x in h.items()}
+        return {s: self._feed(x + self._attend(x, x)) for s, x in h.items()}
+
+    def _attend(self, h, keys):
+        attention = nn.MultiHeadDotProductAttention(self.heads, deterministic=True)
+        return attention(Norm()(h), Norm()(keys))
+
+    def _feed(self, x):
+        width = x.shape[-1]
+        h = nn.relu(nn.Dense(4 * width)(Norm()(x)))
+        return x + nn.Dense(width)(h)
+
+
+class DenseTransformer(nn.Module):
+    """SPT's width, heads, depth and shared weights, but every step reads every step."""
+
+    width: int
+    heads: int
+    layers: int
+
+    @nn.compact
+    def __call__(self, features: dict[str, Array]) -> dict[str, Array]:
+        """`[B, L_s, D_s]` by modality → `[B, E]`, the last state of each."""
+        h = {
+            s: add_positions(nn.Dense(self.width)(x), skip_zero_steps=False)
+            for s, x in features.items()
+        }
+        layer = DenseLayer(self.heads)
+        for _ in range(self.layers):
+            h = layer(h)
+        return {s: Norm()(x[:, -1]) for s, x in h.items()}
+
+
+class DenseSugrm(nn.Module):
+    """SUGRM with the dense transformer in place of MRM and SPT."""
+
+    text: TextEncoder
+    heads: int
+
+    @nn.compact
+    def __call__(self, batch: Batch) -> dict[str, Array]:
+        """Predictions `[B]` by task."""
+        features = {'t': self.text(batch, True), 'a': batch.audio, 'v': batch.vision}
+        encoded = DenseTransformer(32, self.heads, 4)(features)
+        encoded['m'] = jnp.concatenate([encoded[s] for s in MODALITIES], axis=-1)
+        return {task: Head(32, False, 0.0)(encoded[task], True)[0] for task in TASKS}

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from sugrm_jax.layers.heads import Head
-from sugrm_jax.layers.linear import Norm
 from sugrm_jax.layers.positions import add_positions
 from sugrm_jax.layers.text import TextEncoder
 from sugrm_jax.types import MODALITIES, TASKS, Array, Batch
@@ -71,11 +70,13 @@ class DenseLayer(nn.Module):
 
     def _attend(self, h, keys):
         attention = nn.MultiHeadDotProductAttention(self.heads, deterministic=True)
-        return attention(Norm()(h), Norm()(keys))
+        return attention(
+            nn.LayerNorm(epsilon=1e-5)(h), nn.LayerNorm(epsilon=1e-5)(keys)
+        )
 
     def _feed(self, x):
         width = x.shape[-1]
-        h = nn.relu(nn.Dense(4 * width)(Norm()(x)))
+        h = nn.relu(nn.Dense(4 * width)(nn.LayerNorm(epsilon=1e-5)(x)))
         return x + nn.Dense(width)(h)
 
 
@@ -96,7 +97,7 @@ class DenseTransformer(nn.Module):
         layer = DenseLayer(self.heads)
         for _ in range(self.layers):
             h = layer(h)
-        return {s: Norm()(x[:, -1]) for s, x in h.items()}
+        return {s: nn.LayerNorm(epsilon=1e-5)(x[:, -1]) for s, x in h.items()}
 
 
 class DenseSugrm(nn.Module):

@@ -95,22 +95,29 @@ def phased(params: dict, prefix: str = '') -> dict:
         },
     }
     inputs = {s: _projections(params, mha) for s, (mha, _) in names['hidden'].items()}
-    queries = _stack([p['query'] for p in inputs.values()])
-    queries['bias'] = queries['bias'][:, None, None]
     keys = {
-        f'keys_{s}': {
-            'norm': norm(params, f'{names["hidden"][s][0]}.layer_norm_kv'),
-            'key': p['key'],
-            'value': p['value'],
-        }
+        f'keys_{s}': _stack(
+            [
+                {
+                    'norm': norm(params, f'{names["hidden"][s][0]}.layer_norm_kv'),
+                    'key': p['key'],
+                    'value': p['value'],
+                }
+            ]
+        )
         for s, p in inputs.items()
     }
-    hidden_norms = [
-        norm(params, f'{m}.layer_norm') for m, _ in names['hidden'].values()
-    ]
     layer = {
-        'input_queries': queries | {'norm': _stack(hidden_norms)},
-        'input': _stack([_block(params, *n) for n in names['hidden'].values()]),
+        'input': _stack(
+            [
+                {
+                    'query': inputs[s]['query'],
+                    'norm': norm(params, f'{mha}.layer_norm'),
+                    'block': _block(params, mha, ffn),
+                }
+                for s, (mha, ffn) in names['hidden'].items()
+            ]
+        ),
         'cross': _stack(
             [
                 {
@@ -135,7 +142,7 @@ def phased(params: dict, prefix: str = '') -> dict:
     }
     return {
         'start': params[f'{prefix}init_hiddens'][[1, 0, 2]],
-        'norm': norm(params, f'{prefix}layer_norm'),
+        'norm': _stack([norm(params, f'{prefix}layer_norm')]),
         'layer': layer,
         **keys,
     }

@@ -1,52 +1,222 @@
-"""Multi-head attention over sampled keys.
+"""Multi-head attention over sampled keys, exact for any table of positions.
 
-`sampled_attention` is the readable reference: gather the keys of the table,
-then attend. Nothing above this file knows how it is computed.
+Arrays stand with the batch last, `[H, D, rows, B]`: every step is then a run of
+multiply-and-adds over whole vectors of utterances, with the sums over head width and
+window written out. The gradient is our own: it keeps the weights, reads the keys again
+and adds what each slot brings to its key. Forms that are only for XLA's CPU backend are
+chosen by `platform_dependent`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 
 import chex
+import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from sugrm_jax.layers.dropout import keep, kept_share, random_bytes
 from sugrm_jax.types import Array
 
 
-def gather_keys(x: Array, table: Array) -> Array:
-    """`[B, K, ...]` at `table` (`[Q, W]`, or `[B, Q, W]`) → `[B, Q, W, ...]`."""
-    if table.ndim == 2:
-        return jnp.take(x, table, axis=1)
-    return jax.vmap(lambda x_b, table_b: jnp.take(x_b, table_b, axis=0))(x, table)
+@flax.struct.dataclass
+class Table:
+    """Which key each slot of each query's window reads.
+
+    Queries may be those of several sequences in a row.
+
+    Attributes:
+      rows: positions of keys, int `[P]`, or `[P, B]` where utterances sample
+        differently. Where windows do not slide, slot `j` of query `i` out of `Q` reads
+        key `rows[j * Q + i]`, and `P = W * Q`. Where they do, each sequence in turn has
+        as many rows as queries and `W - 1` more, and slot `j` of its query `i` reads
+        the `i + j`-th of them: a key is fetched once for all slots.
+      window: slots of a query, `W`.
+      sizes: queries of each sequence.
+      sliding: whether each query's window begins one row after its forerunner's.
+    """
+
+    rows: Array
+    window: int = flax.struct.field(pytree_node=False)
+    sizes: tuple[int, ...] = flax.struct.field(pytree_node=False)
+    sliding: bool = flax.struct.field(pytree_node=False)
+
+    @property
+    def spare(self) -> int:
+        """Rows that keep the sliding windows of neighbouring sequences apart."""
+        return self.window - 1 if self.sliding else 0
+
+    def spaced(self, x: Array) -> Array:
+        """Queries `[H, D, Q, B]` with the spare rows between sequences."""
+        if not self.spare or len(self.sizes) == 1:
+            return x
+        pad = ((0, 0), (0, 0), (0, self.spare), (0, 0))
+        parts = jnp.split(x, np.cumsum(self.sizes)[:-1], axis=2)
+        return jnp.concatenate([*(jnp.pad(y, pad) for y in parts[:-1]), parts[-1]], 2)
+
+    def unspaced(self, x: Array) -> Array:
+        """The opposite of `spaced`."""
+        if not self.spare or len(self.sizes) == 1:
+            return x
+        firsts = np.cumsum([0, *(size + self.spare for size in self.sizes)])
+        return jnp.concatenate(
+            [
+                x[:, :, first : first + size]
+                for first, size in zip(firsts, self.sizes, strict=False)
+            ],
+            axis=2,
+        )
+
+    def slots(self, keys: Array) -> list[Array]:
+        """What each slot of all (spaced) queries reads of `[H, D, K, B]`."""
+        if not self.sliding:
+            by_slot = self.rows.reshape(self.window, -1, *self.rows.shape[1:])
+            return [take_rows(keys, rows) for rows in by_slot]
+        taken = take_rows(keys, self.rows)
+        count = taken.shape[2] - self.spare
+        return [taken[:, :, j : j + count] for j in range(self.window)]
+
+    def spread(self, weights: Array, x: Array, count: int) -> Array:
+        """The transpose of weighing slots: `[H, D, count, B]`.
+
+        Args:
+          weights: `[W, H, Q, B]`.
+          x: `[H, D, Q, B]`.
+          count: of keys.
+        """
+        if not self.sliding:
+            parts = (weights[:, :, None] * x).transpose(1, 2, 0, 3, 4)
+            parts = parts.reshape(*x.shape[:2], -1, x.shape[3])
+            return put_rows(parts, self.rows, count)
+        parts = sum(
+            jnp.pad(w[:, None] * x, ((0, 0), (0, 0), (j, self.spare - j), (0, 0)))
+            for j, w in enumerate(weights)
+        )
+        return put_rows(_once(parts, self.rows), self.rows, count)
 
 
 def sampled_attention(
     q: Array,
     k: Array,
     v: Array,
-    table: Array,
-    drop: Callable[[Array], Array] = lambda weights: weights,
+    table: Table,
+    key: jax.Array | None = None,
+    rate: float = 0.0,
 ) -> Array:
     """Each query attends to the keys of its row in the table, and to no others.
 
-    A position that stands twice in a row counts twice, as in the paper's code.
+    A position that stands twice in a window counts twice, as in the paper's code.
 
     Args:
-      q: queries `[B, Q, H, D]`; scores are scaled by `1 / sqrt(D)` here.
-      k: keys `[B, K, H, D]`.
-      v: values `[B, K, H, D]`.
-      table: int `[Q, W]`, or `[B, Q, W]` when utterances sample differently;
-        every position in `[0, K)`.
-      drop: dropout on the attention weights `[B, Q, W, H]`.
+      q: queries `[H, D, Q, B]`; scores are scaled by `1 / sqrt(D)` here.
+      k: keys `[H, D, K, B]`.
+      v: values `[H, D, K, B]`.
+      table: of positions in `[0, K)`.
+      key: for dropout on the attention weights; without it there is none.
+      rate: of that dropout.
 
     Returns:
-      `[B, Q, H, D]`.
+      `[H, D, Q, B]`.
     """
     chex.assert_rank([q, k, v], 4)
     chex.assert_equal_shape([k, v])
-    k, v = gather_keys(k, table), gather_keys(v, table)
-    scores = (q[:, :, None] * k).sum(-1) * q.shape[-1] ** -0.5
-    weights = drop(jax.nn.softmax(scores, axis=2))
-    return (weights[..., None] * v).sum(2)
+    mask = None
+    if key is not None and rate:
+        shape = len(q), table.spaced(q).shape[2], q.shape[3]
+        mask = keep(random_bytes(key, (table.window, *shape)), rate)
+    return _attend(kept_share(rate), q, k, v, table, mask)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _attend(share, q, k, v, table, mask):
+    return _forward(share, q, k, v, table, mask)[0]
+
+
+def _forward(share, q, k, v, table, mask):
+    scores = _dots(table.spaced(q), table.slots(k)) * q.shape[1] ** -0.5
+    top = _once(functools.reduce(jnp.maximum, list(scores)), table.rows)
+    weights = jnp.exp(scores - top)
+    weights *= _once(1 / functools.reduce(jnp.add, list(weights)), table.rows)
+    out = _weigh(_masked(weights, mask, share), table.slots(v))
+    return table.unspaced(out), (q, k, v, table, mask, weights)
+
+
+def _backward(share, saved, g):
+    q, k, v, table, mask, weights = saved
+    q, g = table.spaced(q), table.spaced(g)
+    pull = _masked(_dots(g, table.slots(v)), mask, share)
+    mean = _once(functools.reduce(jnp.add, list(weights * pull)), table.rows)
+    d_scores = _once(weights * (pull - mean) * q.shape[1] ** -0.5, table.rows)
+    d_q = table.unspaced(_weigh(d_scores, table.slots(k)))
+    d_k = table.spread(d_scores, q, k.shape[2])
+    d_v = table.spread(_masked(weights, mask, share), g, k.shape[2])
+    return d_q, d_k, d_v, None, None
+
+
+_attend.defvjp(_forward, _backward)
+
+
+def _masked(weights, mask, share):
+    return weights if mask is None else jnp.where(mask, weights / share, 0)
+
+
+def _dots(x, slots):
+    """`[H, D, Q, B]` with each slot → `[W, H, Q, B]`.
+
+    The sum over the head width is written out: a reduction is slow on the CPU.
+    """
+    width = range(x.shape[1])
+    return jnp.stack(
+        [functools.reduce(jnp.add, [x[:, d] * y[:, d] for d in width]) for y in slots]
+    )
+
+
+def _weigh(weights, slots):
+    return sum(w[:, None] * y for w, y in zip(weights, slots, strict=True))
+
+
+def _once(x, rows):
+    """`x`, computed once and kept.
+
+    XLA's CPU backend computes again, inside every reader, whatever is cheap on its own,
+    and removes `optimization_barrier` before it does. A branch it cannot decide (`rows`
+    are never negative) it leaves alone.
+    """
+
+    def branch(x, rows):
+        return jax.lax.cond(rows.reshape(-1)[0] >= 0, lambda x: x, jnp.negative, x)
+
+    return jax.lax.platform_dependent(x, rows, cpu=branch, default=lambda x, _: x)
+
+
+def take_rows(x: Array, rows: Array) -> Array:
+    """`[..., K, B]` at `rows` (`[P]`, or `[P, B]`) → `[..., P, B]`."""
+    if rows.ndim == 1:
+        return jnp.take(x, rows, axis=-2, mode='clip')
+    rows = rows.reshape((1,) * (x.ndim - 2) + rows.shape)
+    return jnp.take_along_axis(x, rows, axis=-2, mode='clip')
+
+
+def put_rows(g, rows, count):
+    """The transpose of `take_rows`, to `[..., count, B]`."""
+
+    def plain(g, rows):
+        like = jax.ShapeDtypeStruct((*g.shape[:-2], count, g.shape[-1]), g.dtype)
+        return jax.linear_transpose(lambda x: take_rows(x, rows), like)(g)[0]
+
+    def by_utterance(g, rows):
+        # One row of all features at a time.
+        batch = g.shape[-1]
+        updates = jnp.moveaxis(g.reshape(-1, *g.shape[-2:]), 0, -1)
+        updates = updates.reshape(-1, updates.shape[-1])
+        places = (rows * batch + jnp.arange(batch)).reshape(-1)
+        out = jnp.zeros((count * batch, updates.shape[-1]), g.dtype)
+        out = out.at[places].add(updates, mode='promise_in_bounds')
+        out = jnp.moveaxis(out.reshape(count, batch, -1), -1, 0)
+        return out.reshape(*g.shape[:-2], count, batch)
+
+    if rows.ndim == 1:
+        return plain(g, rows)
+    return jax.lax.platform_dependent(g, rows, cpu=by_utterance, default=plain)

@@ -1,16 +1,32 @@
-"""The attention blocks of the sparse phased transformer (see `phased`)."""
+"""The attention blocks of the sparse phased transformer (see `phased`).
+
+States stand features first and batch last (see `attention`), and those of all
+modalities in a row, `[E, rows, B]`: what is the same for all is one operation.
+A module holds the weights of all modalities or pairs, and `sizes` says which rows
+belong to which.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from sugrm_jax.config import at_least, between
-from sugrm_jax.layers.attention import sampled_attention
-from sugrm_jax.layers.linear import Norm, symmetric_uniform, xavier_dense
+from sugrm_jax.layers.attention import Table, sampled_attention
+from sugrm_jax.layers.dropout import dropout, random_bytes
+from sugrm_jax.layers.linear import (
+    Linear,
+    Maps,
+    Norms,
+    join_rows,
+    side_by_side,
+    split_rows,
+    whiten,
+)
 from sugrm_jax.layers.sampling import Sampling
 from sugrm_jax.types import Array
 
@@ -60,81 +76,83 @@ class PhasedConfig:
             raise ValueError(f'width {self.width} is no multiple of heads {self.heads}')
 
 
+def _xavier(fan_in: int, fan_out: int) -> float:
+    return (6 / (fan_in + fan_out)) ** 0.5
+
+
+def _projection_limit(width: int, key_width: int) -> float:
+    """Initial values of a query, key or value projection lie within this.
+
+    The original draws the three as one [E + 2D, E] matrix.
+    """
+    return _xavier(width, width + 2 * key_width)
+
+
 class FeedForward(nn.Module):
     """Pre-norm residual feed-forward, `E → 4E → E` with ReLU."""
 
     config: PhasedConfig
-    deterministic: bool
+    sizes: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, h: Array, draws: Array | None) -> Array:
+        """`[E, rows, B]` → the same; `draws` are random bytes `[5E, rows, B]`."""
         width, rates = self.config.width, self.config.dropout
-        h = Norm(name='norm')(x)
-        h = nn.relu(xavier_dense(4 * width, width, name='expand')(h))
-        h = nn.Dropout(rates.relu, deterministic=self.deterministic)(h)
-        h = xavier_dense(width, 4 * width, name='contract')(h)
-        return x + nn.Dropout(rates.residual, deterministic=self.deterministic)(h)
+        count = len(self.sizes)
+        limits = (_xavier(width, 4 * width),) * count
+        expand = Linear(4 * width, limits, name='expand')(width)
+        expand = expand.after_norm(*Norms(count, name='norm')(width))
+        contract = Linear(width, limits, name='contract')(4 * width)
+        inner, last = (None, None) if draws is None else jnp.split(draws, [4 * width])
+        x = nn.relu(expand(whiten(h), self.sizes))
+        x = contract(dropout(x, inner, rates.relu), self.sizes)
+        return h + dropout(x, last, rates.residual)
 
 
 class Block(nn.Module):
-    """What follows the projections: attention, its residual, and a feed-forward."""
+    """What follows the projections: attention, its residual, and a feed-forward.
+
+    Attributes:
+      config: sizes and rates.
+      deterministic: no dropout.
+      sizes: rows of hidden states that each set of weights takes.
+    """
 
     config: PhasedConfig
     deterministic: bool
+    sizes: tuple[int, ...]
 
-    def setup(self):
-        c = self.config
-        self.output = xavier_dense(c.width, c.width)
-        self.feed_forward = FeedForward(c, self.deterministic)
-        self.drop_weights = nn.Dropout(
-            c.dropout.attention, deterministic=self.deterministic
-        )
-        self.drop_residual = nn.Dropout(
-            c.dropout.residual, deterministic=self.deterministic
-        )
-
+    @nn.compact
     def __call__(
-        self, h: Array, q: Array, k: Array, v: Array, table: Array, seen: Array | None
+        self, h: Array, q: Array, k: Array, v: Array, table: Table, seen: Array | None
     ) -> Array:
-        """Hidden states `[B, Q, E]` → the same shape.
+        """Hidden states `[E, rows, B]` → the same shape.
 
         Args:
           h: the querying hidden states.
-          q: their queries `[B, Q, E]`.
-          k, v: keys and values `[B, K, E]`.
-          table: sampled positions, `[Q, W]` or `[B, Q, W]`.
-          seen: float `[B]`, 0 where the modality that is read is absent from the
+          q: their queries `[E, rows, B]`.
+          k, v: keys and values `[E, K, B]`.
+          table: which keys the queries read.
+          seen: float `[rows, B]`, 0 where the modality that is read is absent from the
             utterance and must contribute nothing; None where all are present.
         """
-        heads = self.config.heads
-        q, k, v = (x.reshape(*x.shape[:2], heads, -1) for x in (q, k, v))
-        attended = sampled_attention(q, k, v, table, self.drop_weights)
-        attended = self.output(attended.reshape(h.shape))
+        c, rates = self.config, self.config.dropout
+        limits = (_xavier(c.width, c.width),) * len(self.sizes)
+        output = Linear(c.width, limits, name='output')(c.width)
+        attention_key, draws = None, None
+        if not self.deterministic and rates.attention:
+            attention_key = self.make_rng('dropout')
+        if not self.deterministic and (rates.relu or rates.residual):
+            shape = 6 * c.width, *h.shape[1:]
+            draws = random_bytes(self.make_rng('dropout'), shape)
+        q, k, v = (x.reshape(c.heads, -1, *x.shape[1:]) for x in (q, k, v))
+        read = sampled_attention(q, k, v, table, attention_key, rates.attention)
+        read = output(read.reshape(h.shape), self.sizes)
         if seen is not None:
-            attended = attended * seen[:, None, None]
-        return self.feed_forward(h + self.drop_residual(attended))
-
-
-def _drawn_with(width: int, key_width: int):
-    """Initial values of a query, key or value projection.
-
-    The original draws the three as one [E + 2D, E] matrix.
-    """
-    return symmetric_uniform((6 / (2 * width + 2 * key_width)) ** 0.5)
-
-
-def _projection(config: PhasedConfig, key_width: int, name: str) -> nn.Dense:
-    init = _drawn_with(config.width, key_width)
-    return nn.Dense(config.width, kernel_init=init, name=name)
-
-
-def stacked(module):
-    """The module for several modalities or pairs at once, each with its own weights."""
-    return nn.vmap(
-        module,
-        variable_axes={'params': 0},
-        split_rngs={'params': True, 'dropout': True},
-    )
+            read = read * seen
+        first, rest = (None, None) if draws is None else jnp.split(draws, [c.width])
+        h = h + dropout(read, first, rates.residual)
+        return FeedForward(c, self.sizes, name='feed_forward')(h, rest)
 
 
 class InputKeys(nn.Module):
@@ -144,77 +162,119 @@ class InputKeys(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> tuple[Array, Array]:
-        """`[B, L, D]` → two `[B, L, E]`."""
-        width = x.shape[-1]
-        x = Norm(name='norm')(x)
-        return tuple(_projection(self.config, width, n)(x) for n in ('key', 'value'))
+        """`[D, L, B]` → two `[E, L, B]`."""
+        width, inputs = self.config.width, len(x)
+        limits = (_projection_limit(width, inputs),)
+        maps = [Linear(width, limits, name=n)(inputs) for n in ('key', 'value')]
+        maps = side_by_side(maps).after_norm(*Norms(1, name='norm')(inputs))
+        return jnp.split(maps(whiten(x), [x.shape[1]]), 2)
 
 
-class InputQueries(nn.Module):
-    """Queries that hidden states put to the input of their own modality.
+class InputAttention(nn.Module):
+    """Hidden states read the input of their own modality.
 
     Attributes:
-      config: sizes.
-      widths: `D_s` in the order t, a, v, on which the initial values depend.
-    """
-
-    config: PhasedConfig
-    widths: tuple[int, ...]
-
-    @nn.compact
-    def __call__(self, h: Array) -> Array:
-        """`[S, B, Q, E]` → the same shape."""
-        width = self.config.width
-        kernels = [_drawn_with(width, d) for d in self.widths]
-
-        def init(key, shape, dtype=jnp.float32):
-            keys = jax.random.split(key, len(kernels))
-            draws = (
-                draw(k, shape[1:], dtype) for draw, k in zip(kernels, keys, strict=True)
-            )
-            return jnp.stack(list(draws))
-
-        kernel = self.param('kernel', init, (len(kernels), width, width))
-        bias = self.param('bias', nn.initializers.zeros, (len(kernels), 1, 1, width))
-        h = stacked(Norm)(name='norm')(h)
-        return jnp.einsum('sbqe,sef->sbqf', h, kernel) + bias
-
-
-class CrossAttention(nn.Module):
-    """Two modalities read each other's hidden states.
-
-    In the reverse direction the query and key projections swap roles; LayerNorms,
-    output and feed-forward stay.
+      config: sizes and rates.
+      deterministic: no dropout.
+      sizes: hidden states of each modality.
+      widths: `D_s` of each modality, on which the initial values depend.
     """
 
     config: PhasedConfig
     deterministic: bool
+    sizes: tuple[int, ...]
+    widths: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, first, second, tables, seen) -> tuple[Array, Array]:
-        """Both `[B, Q, E]`; what the first read and what the second read.
+    def __call__(self, h, keys, values, table, seen) -> Array:
+        """`[E, rows, B]` → the same shape."""
+        c = self.config
+        limits = tuple(_projection_limit(c.width, d) for d in self.widths)
+        query = Linear(c.width, limits, name='query')(c.width)
+        query = query.after_norm(*Norms(len(limits), name='norm')(c.width))
+        block = Block(c, self.deterministic, self.sizes, name='block')
+        return block(h, query(whiten(h), self.sizes), keys, values, table, seen)
+
+
+class CrossAttention(nn.Module):
+    """Two modalities of each pair read each other's hidden states.
+
+    In the reverse direction the query and key projections swap roles; LayerNorms,
+    output and feed-forward stay.
+
+    Attributes:
+      config: sizes and rates.
+      deterministic: no dropout.
+      sizes: hidden states of each modality.
+      pairs: indices of the modalities of each pair.
+    """
+
+    config: PhasedConfig
+    deterministic: bool
+    sizes: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+    @nn.compact
+    def __call__(self, h: Array, table: Table, seen: list[Array] | None) -> Array:
+        """`[E, rows, B]` → the same shape.
 
         Args:
-          first, second: hidden states.
-          tables: of the first's queries and of the second's.
-          seen: whether the second is present, for the first, and the other way round.
+          h: hidden states.
+          table: which states the first of each pair reads of the second's, and the
+            second of the first's; keys are those of the members in this order.
+          seen: float `[B]` of each modality.
         """
+        c = self.config
+        members = [s for pair in self.pairs for s in pair]
+        partners = [s for pair in self.pairs for s in pair[::-1]]
+        sizes = [self.sizes[s] for s in members]
+
+        def of_members(x):
+            states = split_rows(x, self.sizes)
+            return join_rows([states[s] for s in members])
+
+        q, k, v = jnp.split(self._projections()(of_members(whiten(h)), sizes), 3)
+        if seen is not None:
+            seen = by_row([seen[s] for s in partners], sizes)
+        of_pairs = tuple(sum(self.sizes[s] for s in pair) for pair in self.pairs)
+        block = Block(c, self.deterministic, of_pairs, name='block')
+        out = split_rows(block(of_members(h), q, k, v, table, seen), sizes)
+        # What both directions bring to a modality is added: residuals count twice.
+        return join_rows(
+            [
+                sum(x for x, member in zip(out, members, strict=True) if member == s)
+                for s in range(len(self.sizes))
+            ]
+        )
+
+    def _projections(self) -> Maps:
+        """To query, key and value, for each member of each pair.
+
+        A member asks by the same projection by which its partner reads it: the first by
+        the query's, the second by the key's.
+        """
+        width, count = self.config.width, len(self.pairs)
+        limits = (_projection_limit(width, width),) * count
         query, key, value = (
-            _projection(self.config, self.config.width, name)
+            Linear(width, limits, name=name)(width)
             for name in ('query', 'key', 'value')
         )
-        query_norm, key_norm = Norm(name='query_norm'), Norm(name='key_norm')
-        block = Block(self.config, self.deterministic, name='block')
+        norms = [Norms(count, name=f'{name}_norm')(width) for name in ('query', 'key')]
 
-        def read(reader, read, query, key, table, seen):
-            x = key_norm(read)
-            return block(
-                reader, query(query_norm(reader)), key(x), value(x), table, seen
-            )
+        def for_members(firsts, seconds):
+            def alternate(x, y):
+                return jnp.stack([x, y], 1).reshape(2 * count, *x.shape[1:])
 
-        return (
-            read(first, second, query, key, tables[0], seen[0]),
-            read(second, first, key, query, tables[1], seen[1]),
+            return jax.tree.map(alternate, firsts, seconds)
+
+        own, value = for_members(query, key), for_members(value, value)
+        query_norm, key_norm = (for_members(norm, norm) for norm in norms)
+        return side_by_side(
+            [
+                own.after_norm(*query_norm),
+                own.after_norm(*key_norm),
+                value.after_norm(*key_norm),
+            ]
         )
 
 
@@ -223,15 +283,29 @@ class SelfAttention(nn.Module):
 
     config: PhasedConfig
     deterministic: bool
+    sizes: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, h, table) -> Array:
-        """`[B, Q, E]` → the same shape."""
-        x = Norm(name='norm')(h)
-        qkv = (
-            _projection(self.config, self.config.width, name)(x)
-            for name in ('query', 'key', 'value')
-        )
-        return Block(self.config, self.deterministic, name='block')(
-            h, *qkv, table, None
-        )
+    def __call__(self, h: Array, table: Table) -> Array:
+        """`[E, rows, B]` → the same shape."""
+        c, count = self.config, len(self.sizes)
+        limits = (_projection_limit(c.width, c.width),) * count
+        maps = side_by_side(
+            [
+                Linear(c.width, limits, name=n)(c.width)
+                for n in ('query', 'key', 'value')
+            ]
+        ).after_norm(*Norms(count, name='norm')(c.width))
+        q, k, v = jnp.split(maps(whiten(h), self.sizes), 3)
+        block = Block(c, self.deterministic, self.sizes, name='block')
+        return block(h, q, k, v, table, None)
+
+
+def by_row(values: Sequence[Array], sizes: Sequence[int]) -> Array:
+    """`[B]` of each sequence → `[rows, B]`."""
+    return jnp.concatenate(
+        [
+            jnp.broadcast_to(x, (size, len(x)))
+            for x, size in zip(values, sizes, strict=True)
+        ]
+    )

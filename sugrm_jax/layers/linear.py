@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
+import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
+
+from sugrm_jax.types import Array
 
 
 def symmetric_uniform(limit: float):
@@ -33,8 +40,125 @@ def xavier_rows(key, shape, dtype=jnp.float32):
     return symmetric_uniform((6 / sum(shape)) ** 0.5)(key, shape, dtype)
 
 
-class Norm(nn.LayerNorm):
-    """LayerNorm as in the original: eps 1e-5, exact variance."""
+@flax.struct.dataclass
+class Maps:
+    """Linear maps of the leading axis, one for each of several sequences in a row.
 
-    epsilon: float = 1e-5
-    use_fast_variance: bool = False
+    Attributes:
+      kernel: `[S, in, out]`.
+      bias: `[S, out]`.
+    """
+
+    kernel: Array
+    bias: Array
+
+    def __call__(self, x: Array, sizes: Sequence[int]) -> Array:
+        """`[in, rows, B]`, of which each map has `sizes` rows → `[out, rows, B]`."""
+        return _apply(tuple(sizes), self.kernel, self.bias, x)
+
+    def after_norm(self, scale: Array, bias: Array) -> Maps:
+        """With the scales and biases of LayerNorms that stand in front of them."""
+        kernel = scale[..., None] * self.kernel
+        return Maps(kernel, self.bias + jnp.einsum('si,sio->so', bias, self.kernel))
+
+
+def side_by_side(maps: Sequence[Maps]) -> Maps:
+    """Maps that read the same as one, whose outputs follow each other."""
+    return jax.tree.map(lambda *x: jnp.concatenate(x, axis=-1), *maps)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _apply(sizes, kernel, bias, x):
+    parts = [
+        jnp.tensordot(w.T, y, 1) + b[:, None, None]
+        for w, b, y in zip(kernel, bias, split_rows(x, sizes), strict=True)
+    ]
+    return join_rows(parts)
+
+
+def _apply_backward(sizes, saved, g):
+    """As usual, but for the gradient of the kernel on the CPU.
+
+    Its sum runs over all axes but the first. XLA would transpose both sides for that;
+    not if they are matrices. Where a batch lies on several devices matrices would
+    gather it, so this is for the CPU only.
+    """
+    kernel, x = saved
+
+    def flat(x, g):
+        return x.reshape(len(x), -1) @ g.reshape(len(g), -1).T
+
+    def plain(x, g):
+        return jnp.tensordot(x, g, ((1, 2), (1, 2)))
+
+    parts = [split_rows(y, sizes) for y in (x, g)]
+    d_kernel = [
+        jax.lax.platform_dependent(y, h, cpu=flat, default=plain)
+        for y, h in zip(*parts, strict=True)
+    ]
+    d_x = [jnp.tensordot(w, h, 1) for w, h in zip(kernel, parts[1], strict=True)]
+    d_bias = [h.sum((1, 2)) for h in parts[1]]
+    return jnp.stack(d_kernel), jnp.stack(d_bias), join_rows(d_x)
+
+
+_apply.defvjp(
+    lambda sizes, kernel, bias, x: (_apply(sizes, kernel, bias, x), (kernel, x)),
+    _apply_backward,
+)
+
+
+def join_rows(sequences: Sequence[Array]) -> Array:
+    """Sequences `[E, Q_s, B]` in a row, `[E, rows, B]`."""
+    return jnp.concatenate(sequences, axis=1)
+
+
+def split_rows(x: Array, sizes: Sequence[int]) -> list[Array]:
+    """The opposite of `join_rows`."""
+    return jnp.split(x, np.cumsum(sizes)[:-1], axis=1)
+
+
+class Linear(nn.Module):
+    """Parameters of several linear maps.
+
+    Attributes:
+      features: outputs of each.
+      limits: initial weights of each are uniform within this, biases zero.
+    """
+
+    features: int
+    limits: tuple[float, ...]
+
+    @nn.compact
+    def __call__(self, inputs: int) -> Maps:
+        def init(key, shape, dtype=jnp.float32):
+            keys = jax.random.split(key, len(self.limits))
+            draws = [
+                symmetric_uniform(limit)(key, shape[1:], dtype)
+                for key, limit in zip(keys, self.limits, strict=True)
+            ]
+            return jnp.stack(draws)
+
+        count = len(self.limits)
+        kernel = self.param('kernel', init, (count, inputs, self.features))
+        bias = self.param('bias', nn.initializers.zeros, (count, self.features))
+        return Maps(kernel, bias)
+
+
+class Norms(nn.Module):
+    """Parameters of several LayerNorms: scales and biases, `[S, E]` each."""
+
+    count: int
+
+    @nn.compact
+    def __call__(self, width: int) -> tuple[Array, Array]:
+        shape = self.count, width
+        return (
+            self.param('scale', nn.initializers.ones, shape),
+            self.param('bias', nn.initializers.zeros, shape),
+        )
+
+
+def whiten(x: Array, epsilon: float = 1e-5) -> Array:
+    """LayerNorm over the leading axis, without scale and bias; exact variance."""
+    centred = x - x.mean(0)
+    return centred * jax.lax.rsqrt((centred * centred).mean(0) + epsilon)

@@ -6,71 +6,75 @@ read their own modality's input), cross attention (they read another modality's
 hidden states) and self attention. Every query reads a few sampled keys only
 (`sampling`).
 
-The modalities are stacked on the first axis, `S`, in the order t, a, v, and padded to
-the longest, so that each attention is one program for all of them (`nn.vmap`); rows
-past a modality's own hidden states are never read. Two exact rewritings keep it
-fast: LayerNorm and the key and value projections act on single time steps, so they
-run before sampling; and the input and the weights are the same in all layers, so the
-input's keys and values are computed once.
+Hidden states are `[E, rows, B]`: those of t, a and v in a row, so that each attention
+is one program for all of them, and the batch last, which suits `attention`. Two exact
+rewritings keep it fast: LayerNorm and the key and value projections act on single
+time steps, so they run before sampling; and the input and the weights are the same in
+all layers, so the input's keys and values are computed once.
 """
 
 from __future__ import annotations
 
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
+from sugrm_jax.layers.attention import take_rows
 from sugrm_jax.layers.blocks import (
-    Block,
     CrossAttention,
+    InputAttention,
     InputKeys,
-    InputQueries,
     PhasedConfig,
     SelfAttention,
-    stacked,
+    by_row,
 )
-from sugrm_jax.layers.linear import Norm, xavier_rows
+from sugrm_jax.layers.dropout import dropout, random_bytes
+from sugrm_jax.layers.linear import Norms, join_rows, split_rows, whiten, xavier_rows
 from sugrm_jax.layers.positions import add_positions
-from sugrm_jax.layers.sampling import hidden_count, sampled_positions
+from sugrm_jax.layers.sampling import hidden_count
+from sugrm_jax.layers.tables import draws, layer_tables
 from sugrm_jax.types import MODALITIES, Array
 
 # Factorised co-attention: one block a pair. The first queries the second, and in the
 # reverse direction the same block lets the second query the first.
-PAIRS = (('a', 't'), ('t', 'v'), ('v', 'a'))
-FIRST, SECOND = (
-    np.array([MODALITIES.index(pair[end]) for pair in PAIRS]) for end in (0, 1)
+PAIRS = tuple(
+    (MODALITIES.index(first), MODALITIES.index(second))
+    for first, second in (('a', 't'), ('t', 'v'), ('v', 'a'))
 )
 
 
 class Layer(nn.Module):
-    """Input, cross and self attention, once."""
+    """Input, cross and self attention, once.
+
+    Attributes:
+      config: sizes and settings.
+      deterministic: no dropout.
+      sizes: hidden states of each modality.
+      widths: `D_s` of each.
+    """
 
     config: PhasedConfig
     deterministic: bool
+    sizes: tuple[int, ...]
     widths: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, h: Array, tables: dict, input_kv: tuple, seen: Array | None):
-        """Hidden states `[S, B, Q, E]` → the same, in the form `nn.scan` asks for.
+    def __call__(self, h: Array, tables: dict, inputs: tuple, seen: list | None):
+        """Hidden states `[E, rows, B]` → the same, in the form `nn.scan` asks for.
 
         Args:
-          h: hidden states.
-          tables: sampled positions: `input`, `self` `[S, (B,) Q, W]`; `cross`, of both
-            directions of the pairs.
-          input_kv: keys and values of the inputs, `[S, B, L, E]` each.
-          seen: float `[S, B]`, 0 where a modality is absent; None where padding takes
-            part.
+          h: hidden states of the modalities in a row.
+          tables: which keys the queries of `input`, `cross` and `self` read.
+          inputs: keys and values of the inputs, `[E, L_t + L_a + L_v, B]`.
+          seen: float `[B]` of each modality, 0 where it is absent; None where padding
+            takes part.
         """
-        parts = (self.config, self.deterministic)
-        q = InputQueries(self.config, self.widths, name='input_queries')(h)
-        h = stacked(Block)(*parts, name='input')(h, q, *input_kv, tables['input'], seen)
-        pair_seen = (None, None) if seen is None else (seen[SECOND], seen[FIRST])
-        first, second = stacked(CrossAttention)(*parts, name='cross')(
-            h[FIRST], h[SECOND], tables['cross'], pair_seen
+        parts = (self.config, self.deterministic, self.sizes)
+        rows = None if seen is None else by_row(seen, self.sizes)
+        h = InputAttention(*parts, self.widths, name='input')(
+            h, *inputs, tables['input'], rows
         )
-        # What both directions bring to a modality is added: residuals count twice.
-        h = first[np.argsort(FIRST)] + second[np.argsort(SECOND)]
-        return stacked(SelfAttention)(*parts, name='self')(h, tables['self']), None
+        h = CrossAttention(*parts, PAIRS, name='cross')(h, tables['cross'], seen)
+        return SelfAttention(*parts, name='self')(h, tables['self']), None
 
 
 class PhasedTransformer(nn.Module):
@@ -103,16 +107,19 @@ class PhasedTransformer(nn.Module):
           The last (real) hidden state, `[B, E]` by modality.
         """
         c = self.config
-        steps = {s: features[s].shape[1] for s in MODALITIES}
-        queries = {s: hidden_count(steps[s], c.input_attention.stride) for s in steps}
-        h = self._start_states(features['t'].shape[0], queries, deterministic)
-        input_kv = [
-            InputKeys(c, name=f'keys_{s}')(self._embed(features[s], deterministic))
-            for s in MODALITIES
+        x = [self._embed(features[s], deterministic) for s in MODALITIES]
+        steps, widths = [y.shape[1] for y in x], tuple(len(y) for y in x)
+        sizes = tuple(hidden_count(n, c.input_attention.stride) for n in steps)
+        h = self._start_states(x[0].shape[-1], sizes, deterministic)
+        inputs = [
+            InputKeys(c, name=f'keys_{s}')(y)
+            for s, y in zip(MODALITIES, x, strict=True)
         ]
+        inputs = tuple(join_rows(part) for part in zip(*inputs, strict=True))
         seen = None
         if lengths is not None:
-            seen = jnp.stack([lengths[s] > 0 for s in MODALITIES]).astype(h.dtype)
+            lengths = [lengths[s] for s in MODALITIES]
+            seen = [(length > 0).astype(h.dtype) for length in lengths]
         layers = nn.scan(
             Layer,
             variable_broadcast='params',
@@ -120,90 +127,87 @@ class PhasedTransformer(nn.Module):
             in_axes=(0, nn.broadcast, nn.broadcast),
             length=c.layers,
         )
-        widths = tuple(features[s].shape[2] for s in MODALITIES)
-        tables = self._tables(steps, queries, lengths, deterministic)
-        input_kv = tuple(_stack_padded(x) for x in zip(*input_kv, strict=True))
-        layer = layers(c, deterministic, widths, name='layer')
-        h, _ = layer(h, tables, input_kv, seen)
-        last = self._last_states(Norm(name='norm')(h), queries, lengths)
+        tables = self._tables(steps, sizes, lengths, deterministic)
+        layer = layers(c, deterministic, sizes, widths, name='layer')
+        h, _ = layer(h, tables, inputs, seen)
+        scale, bias = Norms(1, name='norm')(c.width)
+        h = whiten(h) * scale[0, :, None, None] + bias[0, :, None, None]
+        self.sow('intermediates', 'states', h)
+        last = self._last_states(split_rows(h, sizes), lengths)
         if seen is not None:
-            last = last * seen[..., None]
-        return dict(zip(MODALITIES, last, strict=True))
+            last = [x * present for x, present in zip(last, seen, strict=True)]
+        return {s: x.T for s, x in zip(MODALITIES, last, strict=True)}
 
     def _embed(self, x: Array, deterministic: bool) -> Array:
-        """Scale, positions and dropout, for inputs and start states."""
+        """Scale, positions and dropout: `[B, L, D]` → `[D, L, B]`."""
         x = x * self.config.width**0.5
         x = add_positions(x, skip_zero_steps=self.config.skip_zero_steps)
-        rate = self.config.dropout.embedding
-        return nn.Dropout(rate, deterministic=deterministic)(x)
+        return self._drop(x.transpose(2, 1, 0), deterministic)
 
-    def _start_states(self, batch: int, queries: dict, deterministic: bool) -> Array:
+    def _drop(self, x: Array, deterministic: bool) -> Array:
+        rate = self.config.dropout.embedding
+        if deterministic or not rate:
+            return x
+        return dropout(x, random_bytes(self.make_rng('dropout'), x.shape), rate)
+
+    def _start_states(
+        self, batch: int, sizes: tuple[int, ...], deterministic: bool
+    ) -> Array:
         """Every modality's learned start vector, at each of its positions."""
         width = self.config.width
-        start = self.param('start', xavier_rows, (len(MODALITIES), width))
-        shape = (batch, max(queries.values()), width)
-        # One modality at a time: with utterances first, a batch filled up for more
-        # devices draws the same dropout.
-        states = [self._embed(jnp.broadcast_to(x, shape), deterministic) for x in start]
-        return jnp.stack(states)
+        start = self.param('start', xavier_rows, (len(sizes), width))
+        start = jnp.broadcast_to(start[:, None], (len(sizes), max(sizes), width))
+        start = start * width**0.5
+        start = add_positions(start, skip_zero_steps=self.config.skip_zero_steps)
+        h = jnp.concatenate(
+            [x[:count] for x, count in zip(start, sizes, strict=True)]
+        ).T
+        h = jnp.broadcast_to(h[..., None], (*h.shape, batch))
+        return self._drop(h, deterministic)
 
-    def _last_states(self, h: Array, queries: dict, lengths: dict | None) -> Array:
-        """The last hidden states that stand for real steps, `[S, B, E]`."""
+    def _last_states(self, h: list[Array], lengths: list | None) -> list[Array]:
+        """The last hidden states that stand for real steps, `[E, B]` each."""
         if lengths is None:
-            return jnp.stack(
-                [h[i, :, queries[s] - 1] for i, s in enumerate(MODALITIES)]
-            )
-        length = jnp.stack([lengths[s] for s in MODALITIES])
-        last = hidden_count(length, self.config.input_attention.stride) - 1
-        last = jnp.maximum(last, 0)[..., None, None]
-        return jnp.take_along_axis(h, last, axis=2)[:, :, 0]
+            return [x[:, -1] for x in h]
+        last = [
+            hidden_count(n, self.config.input_attention.stride) - 1 for n in lengths
+        ]
+        return [
+            take_rows(x, jnp.maximum(i, 0)[None])[:, 0]
+            for x, i in zip(h, last, strict=True)
+        ]
 
     def _tables(self, steps, queries, lengths, deterministic) -> dict:
-        """Sampled positions of all layers, `[layers, S, (B,) Q, W]`."""
+        """Which keys are read, by kind of attention; of all layers."""
         c = self.config
-        length = lengths or steps
-        hidden = {s: hidden_count(length[s], c.input_attention.stride) for s in steps}
-        kinds = (c.input_attention, c.cross_attention, c.self_attention)
-        draw = not deterministic and any('random' in kind.shifts for kind in kinds)
+        stride = c.input_attention.stride
+        length = steps if lengths is None else lengths
+        hidden = [hidden_count(n, stride) for n in length]
 
-        def positions(sampling, reader, keys, layer):
-            return sampled_positions(
-                sampling,
-                layer=layer,
-                queries=max(queries.values()),
-                keys=keys if lengths is None else jnp.maximum(keys, 1),
-                length=length[reader],
-                hidden=hidden[reader],
-                key=self.make_rng('sampling') if draw else None,
-            )
+        def tables(sampling, readers, keys, firsts):
+            random = not deterministic and draws(sampling, stride)
+            sequences = [
+                {
+                    'first': first,
+                    'queries': queries[reader],
+                    'keys': keys[s] if lengths is None else jnp.maximum(keys[s], 1),
+                    'length': length[reader],
+                    'hidden': hidden[reader],
+                }
+                for (reader, s), first in zip(readers, firsts, strict=True)
+            ]
+            draw = (lambda: self.make_rng('sampling')) if random else None
+            return layer_tables(sampling, c.layers, sequences, draw)
 
-        def tables(sampling, readers, keys):
-            return jnp.stack(
-                [
-                    jnp.stack(
-                        [
-                            positions(sampling, reader, keys[read], layer)
-                            for reader, read in readers
-                        ]
-                    )
-                    for layer in range(c.layers)
-                ]
-            )
+        def firsts(counts):
+            return [sum(counts[:i]) for i in range(len(counts))]
 
-        own = [(s, s) for s in MODALITIES]
+        own = [(s, s) for s in range(len(steps))]
+        both = [ends for pair in PAIRS for ends in (pair, pair[::-1])]
+        members = firsts([queries[s] for s, _ in both])
+        partners = [members[i ^ 1] for i in range(len(members))]
         return {
-            'input': tables(c.input_attention, own, length),
-            'cross': (
-                tables(c.cross_attention, PAIRS, hidden),
-                tables(c.cross_attention, [pair[::-1] for pair in PAIRS], hidden),
-            ),
-            'self': tables(c.self_attention, own, hidden),
+            'input': tables(c.input_attention, own, length, firsts(steps)),
+            'cross': tables(c.cross_attention, both, hidden, partners),
+            'self': tables(c.self_attention, own, hidden, firsts(queries)),
         }
-
-
-def _stack_padded(arrays: tuple[Array, ...]) -> Array:
-    """`[B, L_s, E]` of each modality → `[S, B, L, E]`, 0 beyond its own length."""
-    most = max(x.shape[1] for x in arrays)
-    return jnp.stack(
-        [jnp.pad(x, ((0, 0), (0, most - x.shape[1]), (0, 0))) for x in arrays]
-    )

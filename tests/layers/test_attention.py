@@ -6,17 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sugrm_jax.layers.attention import sampled_attention
+from sugrm_jax.layers.attention import Table, sampled_attention
 from sugrm_jax.layers.blocks import (
-    Block,
     CrossAttention,
     DropoutRates,
+    InputAttention,
     InputKeys,
-    InputQueries,
     PhasedConfig,
     SelfAttention,
 )
+from sugrm_jax.layers.dropout import keep, random_bytes
+from sugrm_jax.layers.linear import join_rows, split_rows
 from sugrm_jax.layers.sampling import Sampling, sampled_positions
+from sugrm_jax.layers.tables import draws, layer_tables
 
 WIDTH = 8
 CONFIG = PhasedConfig(
@@ -60,68 +62,82 @@ def positions(case, key=None):
     )
 
 
+def table_of(case, key=None, both=False):
+    """The case's table; `both`: of the reverse direction's queries too."""
+    queries, keys, sampling, layer = CASES[case]
+    sizes = [(queries, keys), (keys, queries)][: 1 + both]
+    if 'reverse' in case:
+        sizes = sizes[::-1]
+    firsts = (sizes[0][0], 0) if both else (0,)
+    sequences = [
+        {'first': first, 'queries': q, 'keys': k, 'length': k, 'hidden': q}
+        for first, (q, k) in zip(firsts, sizes, strict=True)
+    ]
+    draw = None if key is None else lambda: key
+    tables = layer_tables(sampling, layer + 1, sequences, draw)
+    return jax.tree.map(lambda rows: rows[layer], tables)
+
+
 def input_outputs(h, x, table):
     """Output of the input attention, as a function of the input features."""
-    keys, queries = InputKeys(CONFIG), InputQueries(CONFIG, (WIDTH,))
-    block = Block(CONFIG, deterministic=True)
+    keys = InputKeys(CONFIG)
+    module = InputAttention(CONFIG, True, (h.shape[1],), (WIDTH,))
     keys_params = keys.init(jax.random.key(2), x)
-    queries_params = queries.init(jax.random.key(3), h[None])
-    q = queries.apply(queries_params, h[None])[0]
-    params = block.init(jax.random.key(4), h, q, h, h, table % h.shape[1], None)
+    params = module.init(jax.random.key(3), h, x, x, table, None)
 
     def outputs(x):
-        return block.apply(params, h, q, *keys.apply(keys_params, x), table, None)
+        return module.apply(params, h, *keys.apply(keys_params, x), table, None)
 
     return outputs
 
 
 def cross_outputs(h, x, table, reverse):
     """What one side of a cross attention gets, as a function of the other's states."""
-    module = CrossAttention(CONFIG, deterministic=True)
-    other = np.zeros((x.shape[1], 1), np.int32)
-    tables = (other, table) if reverse else (table, other)
+    pair = [x, h] if reverse else [h, x]
+    sizes = tuple(state.shape[1] for state in pair)
+    module = CrossAttention(CONFIG, True, sizes, ((0, 1),))
+    params = module.init(jax.random.key(2), join_rows(pair), table, None)
 
-    def run(params, x):
-        pair = (x, h) if reverse else (h, x)
-        return module.apply(params, *pair, tables, (None, None))[int(reverse)]
+    def outputs(x):
+        states = join_rows([x, h] if reverse else [h, x])
+        return split_rows(module.apply(params, states, table, None), sizes)[reverse]
 
-    pair = (x, h) if reverse else (h, x)
-    params = module.init(jax.random.key(2), *pair, tables, (None, None))
-    return lambda x: run(params, x)
+    return outputs
 
 
 def self_outputs(h, x, table):
     """Output of self attention; the residual and the query are held still."""
-    module = SelfAttention(CONFIG, deterministic=True)
+    module = SelfAttention(CONFIG, True, (x.shape[1],))
     params = module.init(jax.random.key(2), x, table)
     return lambda x: module.apply(params, x, table)
 
 
-def influence(case, table):
+def influence(case, key=None):
     """|d output of query i / d features at key position k|, `[Q, K]`."""
     queries, keys = CASES[case][:2]
-    h = jax.random.normal(jax.random.key(0), (1, queries, WIDTH))
-    x = jax.random.normal(jax.random.key(1), (1, keys, WIDTH))
+    h = jax.random.normal(jax.random.key(0), (WIDTH, queries, 1))
+    x = jax.random.normal(jax.random.key(1), (WIDTH, keys, 1))
     kind = case.split('-')[0]
+    table = table_of(case, key, both=kind == 'cross')
     if kind == 'cross':
         outputs = cross_outputs(h, x, table, reverse='reverse' in case)
     else:
         outputs = {'input': input_outputs, 'self': self_outputs}[kind](h, x, table)
-    chex.assert_shape(outputs(x), (1, queries, WIDTH))
-    jacobian = jax.jit(jax.jacrev(lambda x: outputs(x)[0]))(x)[:, :, 0]  # [Q, E, K, E]
-    return np.abs(jacobian).sum((1, 3))
+    chex.assert_shape(outputs(x), (WIDTH, queries, 1))
+    jacobian = jax.jit(jax.jacrev(lambda x: outputs(x)[..., 0]))(x)[..., 0]
+    return np.abs(jacobian).sum((0, 2))  # of [E, Q, E, K]
 
 
 @pytest.mark.parametrize('case', CASES)
 def test_gradient_is_zero_outside_the_sampled_positions_and_not_inside(case):
-    random = 'random' in CASES[case][2].shifts
-    table = positions(case, jax.random.key(3) if random else None)
+    key = jax.random.key(3) if 'random' in CASES[case][2].shifts else None
+    table = positions(case, key)
     seen = np.zeros(CASES[case][:2], bool)
     seen[np.arange(len(table))[:, None], table] = True
     if case == 'self':
         # A state is its own query and residual, whatever its window.
         seen |= np.eye(len(table), dtype=bool)
-    reached = influence(case, table)
+    reached = influence(case, key)
     chex.assert_equal_shape([reached, seen])
     # Exactly zero: no path leads from an unsampled key to the query.
     assert (reached[~seen] == 0).all()
@@ -173,29 +189,97 @@ def test_positions_of_each_utterance_are_those_of_its_own_length():
         np.testing.assert_array_equal(table[:q], alone)
 
 
+def dense_attention(q, k, v, positions, mask=None, share=1.0):
+    """Over all keys; one that stands n times in a window weighs n times exp(score).
+
+    `positions` `[W, Q, B]`; a mask, `[W, H, Q, B]`, drops single slots.
+    """
+    slots = jax.nn.one_hot(positions, k.shape[2], axis=2)  # [W, Q, K, B]
+    used = jnp.ones((len(slots), len(q), *slots.shape[1::2])) if mask is None else mask
+    scores = jnp.einsum('hdqb,hdkb->hqkb', q, k) * q.shape[1] ** -0.5
+    weights = jnp.exp(scores)
+    total = (weights * slots.sum(0)).sum(2, keepdims=True)
+    weights = weights / total * jnp.einsum('wqkb,whqb->hqkb', slots, used) / share
+    return jnp.einsum('hqkb,hdkb->hdqb', weights, v)
+
+
+# Attention of two sequences of queries, 6 and 9, to 5 and 7 keys; 4 slots a window.
+SIZES, KEYS, WINDOW, UTTERANCES = (6, 9), (5, 7), 4, 3
+
+
+def random_table(sliding, per_utterance):
+    """A table, and the same as positions `[W, Q, B]`."""
+    keys = jax.random.split(jax.random.key(7), len(SIZES))
+    rows, positions = [], []
+    for key, queries, count, first in zip(keys, SIZES, KEYS, (0, 5), strict=True):
+        shape = (queries + WINDOW - 1,) if sliding else (WINDOW, queries)
+        shape += (UTTERANCES,) if per_utterance else ()
+        drawn = first + jax.random.randint(key, shape, 0, count)
+        rows.append(drawn)
+        if sliding:
+            drawn = jnp.stack([drawn[j : j + queries] for j in range(WINDOW)])
+        drawn = drawn if per_utterance else drawn[..., None]
+        positions.append(jnp.broadcast_to(drawn, (*drawn.shape[:2], UTTERANCES)))
+    rows = jnp.concatenate(rows, axis=0 if sliding else 1)
+    rows = rows if sliding else rows.reshape(-1, *rows.shape[2:])
+    return Table(rows, WINDOW, SIZES, sliding), jnp.concatenate(positions, axis=1)
+
+
+def values_and_gradients(attend, *arrays):
+    def total(*arrays):
+        out = attend(*arrays)
+        return jnp.sin(out).sum(), out
+
+    gradients, out = jax.grad(total, argnums=(0, 1, 2), has_aux=True)(*arrays)
+    return out, gradients
+
+
+def queries_keys_values():
+    keys = jax.random.split(jax.random.key(0), 3)
+    shapes = ((2, 4, count, UTTERANCES) for count in (sum(SIZES), 12, 12))
+    return [jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True)]
+
+
+def assert_close(sampled, dense):
+    """A handful of float32 operations on values of order 1; more in gradients."""
+    for got, wanted, atol in zip(sampled, dense, (2e-6, 5e-6), strict=True):
+        chex.assert_trees_all_close(got, wanted, atol=atol)
+
+
+@pytest.mark.parametrize('sliding', [False, True])
 @pytest.mark.parametrize('per_utterance', [False, True])
-def test_equals_dense_attention_with_multiplicities(per_utterance):
-    """A key that stands n times in a window weighs n times exp(score)."""
-    keys = jax.random.split(jax.random.key(0), 4)
-    q = jax.random.normal(keys[0], (3, 6, 2, 4))
-    k = jax.random.normal(keys[1], (3, 5, 2, 4))
-    v = jax.random.normal(keys[2], (3, 5, 2, 4))
-    shape = (3, 6, 7) if per_utterance else (6, 7)
-    table = jax.random.randint(keys[3], shape, 0, 5)
-    count = jax.nn.one_hot(table, 5).sum(-2)  # [(B,) Q, K]
-
-    def dense(q, k, v):
-        scores = jnp.einsum('bqhd,bkhd->bqkh', q, k) / 2
-        weights = jnp.exp(scores) * count[..., None]
-        return jnp.einsum('bqkh,bkhd->bqhd', weights / weights.sum(2, keepdims=True), v)
-
-    def sampled(q, k, v):
-        return sampled_attention(q, k, v, table)
-
-    # A handful of float32 operations on values of order 1.
-    chex.assert_trees_all_close(dense(q, k, v), sampled(q, k, v), atol=2e-6)
-    g_dense, g_sampled = (
-        jax.grad(lambda *x, f=f: jnp.sin(f(*x)).sum(), argnums=(0, 1, 2))(q, k, v)
-        for f in (dense, sampled)
+def test_equals_dense_attention_with_multiplicities(sliding, per_utterance):
+    table, positions = random_table(sliding, per_utterance)
+    qkv = queries_keys_values()
+    sampled = values_and_gradients(
+        jax.jit(lambda q, k, v: sampled_attention(q, k, v, table)), *qkv
     )
-    chex.assert_trees_all_close(g_dense, g_sampled, atol=5e-6)
+    dense = values_and_gradients(
+        lambda q, k, v: dense_attention(q, k, v, positions), *qkv
+    )
+    assert_close(sampled, dense)
+
+
+@pytest.mark.parametrize('sliding', [False, True])
+def test_dropout_drops_slots_of_windows(sliding):
+    table, positions = random_table(sliding, per_utterance=False)
+    qkv, key = queries_keys_values(), jax.random.key(5)
+    sampled = values_and_gradients(
+        lambda q, k, v: sampled_attention(q, k, v, table, key, 0.25), *qkv
+    )
+    spaced = sum(SIZES) + (WINDOW - 1 if sliding else 0)
+    mask = keep(random_bytes(key, (WINDOW, 2, spaced, UTTERANCES)), 0.25)
+    if sliding:
+        mask = jnp.concatenate([mask[:, :, :6], mask[:, :, 9:]], axis=2)
+    assert 0.65 < mask.mean() < 0.85
+    dense = values_and_gradients(
+        lambda q, k, v: dense_attention(q, k, v, positions, mask, 0.75), *qkv
+    )
+    assert_close(sampled, dense)
+
+
+def test_random_draws_are_foreseen():
+    # Below ceil(share * L / Q), L / Q at most 5: only 0 is below ceil(0.25).
+    assert not draws(Sampling(5, 17, ('random',)), 5)
+    assert draws(Sampling(5, 17, ('random',), random_share=0.21), 5)
+    assert not draws(Sampling(5, 17, ('stride',), random_share=0.21), 5)

@@ -118,16 +118,16 @@ def test_initial_values(params):
     # Query, key and value are drawn as one [E + 2D, E] matrix: fan_in E, fan_out
     # E + 2D. For audio (D = 3, E = 8): sqrt(6 / (8 + 14)) = 0.5222.
     kernels = [p['keys_a'][name]['kernel'] for name in ('key', 'value')]
-    kernels.append(p['layer']['input_queries']['kernel'][1])
+    kernels.append(p['layer']['input']['query']['kernel'][1])
     for kernel in np.abs(kernels[0]), np.abs(kernels[1]), np.abs(kernels[2]):
         assert 0.4 < kernel.max() <= 0.5223
-    assert (p['layer']['input_queries']['bias'] == 0).all()
+    assert (p['layer']['input']['query']['bias'] == 0).all()
     # Of hidden states (D = 8): sqrt(6 / 32) = 0.4330. Pairs are drawn apart.
     cross = p['layer']['cross']['query']['kernel']
     assert 0.38 < np.abs(cross).max() <= 0.4331
     assert (cross[0] != cross[1]).all()
     # Feed-forward, Xavier-uniform 8 → 32: sqrt(6 / 40) = 0.3873.
-    expand = p['layer']['input']['feed_forward']['expand']
+    expand = p['layer']['input']['block']['feed_forward']['expand']
     assert 0.36 < np.abs(expand['kernel']).max() <= 0.3874
     assert (expand['bias'] == 0).all()
     # Start vectors, one [3, 8] matrix: sqrt(6 / 11) = 0.7385.

@@ -19,11 +19,13 @@ import sys
 from benchmarks.measure import say
 from benchmarks.options import Options
 from benchmarks.reference import Checkout
-from benchmarks.tables import as_json, machine, markdown, page, threads
+from benchmarks.tables import as_json, busy_processors, machine, markdown, page, threads
 from sugrm_jax.errors import UserError
 from sugrm_jax.parallel import keep_compiled
 
 BENCHMARKS = ('spt', 'step', 'epoch', 'inference', 'compile', 'growth')
+# Processors busy with other things, up to which figures are fit for use.
+QUIET = 0.1
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -49,6 +51,18 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def check_quiet() -> float:
+    """Processors that other processes keep busy, with a warning if there are any."""
+    busy = round(busy_processors(), 2)
+    if busy > QUIET:
+        say(
+            f'Other processes keep {busy} processors busy. PyTorch, whose threads spin '
+            'while they wait, then takes up to twenty times as long, XLA does not: '
+            'ratios measured now say nothing (OMP_WAIT_POLICY=PASSIVE helps).'
+        )
+    return busy
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     released = None
@@ -56,13 +70,14 @@ def main(argv: list[str] | None = None) -> None:
         released = Checkout(args.reference, args.reference_python, threads())
     options = Options(args.pairs, args.data, released)
     keep_compiled()
-    tables = []
+    tables, busy = [], []
     for name in args.names or BENCHMARKS:
         say(f'== {name}')
+        busy.append(check_quiet())
         for table in importlib.import_module(f'benchmarks.{name}').run(options):
             print(markdown(table), flush=True)
             tables.append(table)
-    facts = machine()
+    facts = machine() | {'processors busy with other things': max(busy)}
     args.out.mkdir(parents=True, exist_ok=True)
     results = {'machine': facts, 'tables': [as_json(table) for table in tables]}
     (args.out / 'benchmarks.json').write_text(json.dumps(results, indent=1))

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import os
 import platform
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -68,6 +69,25 @@ def threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def busy_processors(interval: float = 1.0) -> float:
+    """Processors that others keep busy while this process sleeps; 0 if not known."""
+    try:
+        before = _processor_times()
+        time.sleep(interval)
+        after = _processor_times()
+    except FileNotFoundError:
+        return 0.0
+    idle, total = (b - a for a, b in zip(before, after, strict=True))
+    return (os.cpu_count() or 1) * (1 - idle / total)
+
+
+def _processor_times() -> tuple[int, int]:
+    """Idle and total time of all processors since the start, in clock ticks."""
+    with open('/proc/stat', encoding='utf-8') as lines:
+        ticks = [int(x) for x in lines.readline().split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on and with."""
     import jax
@@ -77,7 +97,6 @@ def machine() -> dict[str, Any]:
         'device': jax.devices()[0].device_kind,
         'processor': _processor(),
         'threads': threads(),
-        'load': round(os.getloadavg()[0], 1),
         'system': platform.platform(),
         'python': platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},

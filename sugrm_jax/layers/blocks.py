@@ -104,9 +104,12 @@ class FeedForward(nn.Module):
         expand = expand.after_norm(*Norms(count, name='norm')(width))
         contract = Linear(width, limits, name='contract')(4 * width)
         inner, last = (None, None) if draws is None else jnp.split(draws, [4 * width])
-        x = nn.relu(expand(whiten(h), self.sizes))
-        x = contract(dropout(x, inner, rates.relu), self.sizes)
-        return h + dropout(x, last, rates.residual)
+        # Apart in between, so that the wide states are written once.
+        x = [nn.relu(y) for y in expand.each(split_rows(whiten(h), self.sizes))]
+        if inner is not None:
+            inner = split_rows(inner, self.sizes)
+            x = [dropout(y, d, rates.relu) for y, d in zip(x, inner, strict=True)]
+        return h + dropout(join_rows(contract.each(x)), last, rates.residual)
 
 
 class Block(nn.Module):

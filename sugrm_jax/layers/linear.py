@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import flax.struct
@@ -54,7 +53,14 @@ class Maps:
 
     def __call__(self, x: Array, sizes: Sequence[int]) -> Array:
         """`[in, rows, B]`, of which each map has `sizes` rows → `[out, rows, B]`."""
-        return _apply(tuple(sizes), self.kernel, self.bias, x)
+        return join_rows(self.each(split_rows(x, sizes)))
+
+    def each(self, sequences: Sequence[Array]) -> list[Array]:
+        """`[in, rows, B]` for each map → `[out, rows, B]` of each."""
+        return [
+            _apply(kernel, bias, x)
+            for kernel, bias, x in zip(self.kernel, self.bias, sequences, strict=True)
+        ]
 
     def after_norm(self, scale: Array, bias: Array) -> Maps:
         """With the scales and biases of LayerNorms that stand in front of them."""
@@ -67,16 +73,12 @@ def side_by_side(maps: Sequence[Maps]) -> Maps:
     return jax.tree.map(lambda *x: jnp.concatenate(x, axis=-1), *maps)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _apply(sizes, kernel, bias, x):
-    parts = [
-        jnp.tensordot(w.T, y, 1) + b[:, None, None]
-        for w, b, y in zip(kernel, bias, split_rows(x, sizes), strict=True)
-    ]
-    return join_rows(parts)
+@jax.custom_vjp
+def _apply(kernel, bias, x):
+    return jnp.tensordot(kernel.T, x, 1) + bias[:, None, None]
 
 
-def _apply_backward(sizes, saved, g):
+def _apply_backward(saved, g):
     """As usual, but for the gradient of the kernel on the CPU.
 
     Its sum runs over all axes but the first. XLA would transpose both sides for that;
@@ -91,19 +93,12 @@ def _apply_backward(sizes, saved, g):
     def plain(x, g):
         return jnp.tensordot(x, g, ((1, 2), (1, 2)))
 
-    parts = [split_rows(y, sizes) for y in (x, g)]
-    d_kernel = [
-        jax.lax.platform_dependent(y, h, cpu=flat, default=plain)
-        for y, h in zip(*parts, strict=True)
-    ]
-    d_x = [jnp.tensordot(w, h, 1) for w, h in zip(kernel, parts[1], strict=True)]
-    d_bias = [h.sum((1, 2)) for h in parts[1]]
-    return jnp.stack(d_kernel), jnp.stack(d_bias), join_rows(d_x)
+    d_kernel = jax.lax.platform_dependent(x, g, cpu=flat, default=plain)
+    return d_kernel, g.sum((1, 2)), jnp.tensordot(kernel, g, 1)
 
 
 _apply.defvjp(
-    lambda sizes, kernel, bias, x: (_apply(sizes, kernel, bias, x), (kernel, x)),
-    _apply_backward,
+    lambda kernel, bias, x: (_apply(kernel, bias, x), (kernel, x)), _apply_backward
 )
 
 

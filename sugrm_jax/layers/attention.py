@@ -30,23 +30,25 @@ class Table:
     Attributes:
       rows: positions of keys, int `[P]`, or `[P, B]` where utterances sample
         differently. Where windows do not slide, slot `j` of query `i` out of `Q` reads
-        key `rows[j * Q + i]`, and `P = W * Q`. Where they do, each sequence in turn has
-        as many rows as queries and `W - 1` more, and slot `j` of its query `i` reads
-        the `i + j`-th of them: a key is fetched once for all slots.
+        key `rows[j * Q + i]`, and `P = W * Q`. Where they do, the rows are those of
+        slots 0 to `stride - 1` only, of all queries and of `spare` more behind each
+        sequence: slot `j` of a query is slot `j % stride` of the query `j // stride`
+        further on, and a key is fetched once for all of them.
       window: slots of a query, `W`.
       sizes: queries of each sequence.
-      sliding: whether each query's window begins one row after its forerunner's.
+      stride: keys from the window of one query to that of the next; 0 where that is
+        not always the same and windows do not slide.
     """
 
     rows: Array
     window: int = flax.struct.field(pytree_node=False)
     sizes: tuple[int, ...] = flax.struct.field(pytree_node=False)
-    sliding: bool = flax.struct.field(pytree_node=False)
+    stride: int = flax.struct.field(pytree_node=False)
 
     @property
     def spare(self) -> int:
         """Rows that keep the sliding windows of neighbouring sequences apart."""
-        return self.window - 1 if self.sliding else 0
+        return (self.window - 1) // self.stride if self.stride else 0
 
     def spaced(self, x: Array) -> Array:
         """Queries `[H, D, Q, B]` with the spare rows between sequences."""
@@ -71,12 +73,16 @@ class Table:
 
     def slots(self, keys: Array) -> list[Array]:
         """What each slot of all (spaced) queries reads of `[H, D, K, B]`."""
-        if not self.sliding:
+        if not self.stride:
             by_slot = self.rows.reshape(self.window, -1, *self.rows.shape[1:])
             return [take_rows(keys, rows) for rows in by_slot]
-        taken = take_rows(keys, self.rows)
-        count = taken.shape[2] - self.spare
-        return [taken[:, :, j : j + count] for j in range(self.window)]
+        by_slot = self.rows.reshape(
+            min(self.stride, self.window), -1, *self.rows.shape[1:]
+        )
+        taken = [take_rows(keys, rows) for rows in by_slot]
+        count = taken[0].shape[2] - self.spare
+        steps = (divmod(j, self.stride) for j in range(self.window))
+        return [taken[slot][:, :, step : step + count] for step, slot in steps]
 
     def spread(self, weights: Array, x: Array, count: int) -> Array:
         """The transpose of weighing slots: `[H, D, count, B]`.
@@ -86,14 +92,20 @@ class Table:
           x: `[H, D, Q, B]`.
           count: of keys.
         """
-        if not self.sliding:
+        if not self.stride:
             parts = (weights[:, :, None] * x).transpose(1, 2, 0, 3, 4)
             parts = parts.reshape(*x.shape[:2], -1, x.shape[3])
             return put_rows(parts, self.rows, count)
-        parts = sum(
-            jnp.pad(w[:, None] * x, ((0, 0), (0, 0), (j, self.spare - j), (0, 0)))
-            for j, w in enumerate(weights)
-        )
+
+        def further(w, step):
+            widths = (step, self.spare - step)
+            return jnp.pad(w[:, None] * x, ((0, 0), (0, 0), widths, (0, 0)))
+
+        parts = [
+            sum(further(w, step) for step, w in enumerate(weights[slot :: self.stride]))
+            for slot in range(min(self.stride, self.window))
+        ]
+        parts = jnp.concatenate(parts, axis=2)
         return put_rows(_once(parts, self.rows), self.rows, count)
 
 

@@ -38,11 +38,12 @@ def layer_tables(
         as in `sampled_positions`, and `first`, where its keys begin among all keys.
       draw: gives a key for the random part of one layer; None where there is none.
     """
-    sliding = sampling.stride == 1 and 'phase' not in sampling.shifts and draw is None
-    spare = sampling.window - 1 if sliding else 0
+    slides = 'phase' not in sampling.shifts and draw is None
+    stride = sampling.stride if slides else 0
+    spare = (sampling.window - 1) // stride if stride else 0
 
     def rows(layer, first, queries, **sizes):
-        """`[W, Q (, B)]`; of sliding windows the first slot says all."""
+        """`[W, Q (, B)]`; of sliding windows the first slots say all."""
         positions = sampled_positions(
             sampling,
             layer=layer,
@@ -51,7 +52,7 @@ def layer_tables(
             **sizes,
         )
         positions = positions.T if positions.ndim == 2 else positions.transpose(2, 1, 0)
-        return first + (positions[:1] if sliding else positions)
+        return first + (positions[:stride] if stride else positions)
 
     of_layers = []
     for layer in range(layers):
@@ -60,4 +61,4 @@ def layer_tables(
         joined = where.concatenate(each, axis=1)
         of_layers.append(joined.reshape(-1, *joined.shape[2:]))
     sizes = tuple(sequence['queries'] for sequence in sequences)
-    return Table(where.stack(of_layers), sampling.window, sizes, sliding)
+    return Table(where.stack(of_layers), sampling.window, sizes, stride)

@@ -207,22 +207,25 @@ def dense_attention(q, k, v, positions, mask=None, share=1.0):
 SIZES, KEYS, WINDOW, UTTERANCES = (6, 9), (5, 7), 4, 3
 
 
-def random_table(sliding, per_utterance):
+def random_table(stride, per_utterance):
     """A table, and the same as positions `[W, Q, B]`."""
+    spare = (WINDOW - 1) // stride if stride else 0
+    slots = min(stride, WINDOW) if stride else WINDOW
     keys = jax.random.split(jax.random.key(7), len(SIZES))
     rows, positions = [], []
     for key, queries, count, first in zip(keys, SIZES, KEYS, (0, 5), strict=True):
-        shape = (queries + WINDOW - 1,) if sliding else (WINDOW, queries)
+        shape = slots, queries + spare
         shape += (UTTERANCES,) if per_utterance else ()
         drawn = first + jax.random.randint(key, shape, 0, count)
         rows.append(drawn)
-        if sliding:
-            drawn = jnp.stack([drawn[j : j + queries] for j in range(WINDOW)])
+        if stride:
+            steps = [divmod(j, stride) for j in range(WINDOW)]
+            drawn = jnp.stack([drawn[j, i : i + queries] for i, j in steps])
         drawn = drawn if per_utterance else drawn[..., None]
         positions.append(jnp.broadcast_to(drawn, (*drawn.shape[:2], UTTERANCES)))
-    rows = jnp.concatenate(rows, axis=0 if sliding else 1)
-    rows = rows if sliding else rows.reshape(-1, *rows.shape[2:])
-    return Table(rows, WINDOW, SIZES, sliding), jnp.concatenate(positions, axis=1)
+    rows = jnp.concatenate(rows, axis=1)
+    rows = rows.reshape(-1, *rows.shape[2:])
+    return Table(rows, WINDOW, SIZES, stride), jnp.concatenate(positions, axis=1)
 
 
 def values_and_gradients(attend, *arrays):
@@ -246,10 +249,10 @@ def assert_close(sampled, dense):
         chex.assert_trees_all_close(got, wanted, atol=atol)
 
 
-@pytest.mark.parametrize('sliding', [False, True])
+@pytest.mark.parametrize('stride', [0, 1, 2, 3, 5])
 @pytest.mark.parametrize('per_utterance', [False, True])
-def test_equals_dense_attention_with_multiplicities(sliding, per_utterance):
-    table, positions = random_table(sliding, per_utterance)
+def test_equals_dense_attention_with_multiplicities(stride, per_utterance):
+    table, positions = random_table(stride, per_utterance)
     qkv = queries_keys_values()
     sampled = values_and_gradients(
         jax.jit(lambda q, k, v: sampled_attention(q, k, v, table)), *qkv
@@ -260,17 +263,17 @@ def test_equals_dense_attention_with_multiplicities(sliding, per_utterance):
     assert_close(sampled, dense)
 
 
-@pytest.mark.parametrize('sliding', [False, True])
-def test_dropout_drops_slots_of_windows(sliding):
-    table, positions = random_table(sliding, per_utterance=False)
+@pytest.mark.parametrize('stride', [0, 1, 2, 3, 5])
+def test_dropout_drops_slots_of_windows(stride):
+    table, positions = random_table(stride, per_utterance=False)
     qkv, key = queries_keys_values(), jax.random.key(5)
     sampled = values_and_gradients(
         lambda q, k, v: sampled_attention(q, k, v, table, key, 0.25), *qkv
     )
-    spaced = sum(SIZES) + (WINDOW - 1 if sliding else 0)
+    spare = (WINDOW - 1) // stride if stride else 0
+    spaced = sum(SIZES) + spare
     mask = keep(random_bytes(key, (WINDOW, 2, spaced, UTTERANCES)), 0.25)
-    if sliding:
-        mask = jnp.concatenate([mask[:, :, :6], mask[:, :, 9:]], axis=2)
+    mask = jnp.concatenate([mask[:, :, :6], mask[:, :, 6 + spare :]], axis=2)
     assert 0.65 < mask.mean() < 0.85
     dense = values_and_gradients(
         lambda q, k, v: dense_attention(q, k, v, positions, mask, 0.75), *qkv

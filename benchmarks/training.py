@@ -56,6 +56,7 @@ class Training:
     Attributes:
       setup: of the run.
       steps: of an epoch.
+      batch: the epoch's first.
     """
 
     # The epoch that is timed: labels are generated from the second on.
@@ -75,9 +76,11 @@ class Training:
             averaged=False,
         )
         self._state = parallel.replicate(state, mesh)
+        plan, samples = plans.epoch(self.EPOCH), samples_of(setup.dataset.train)
+        self.batch = jax.device_put(gather(samples, plan[0]))
         self._given = (
-            parallel.replicate(samples_of(setup.dataset.train), mesh),
-            parallel.split_rows(plans.epoch(self.EPOCH), mesh, axis=1),
+            parallel.replicate(samples, mesh),
+            parallel.split_rows(plan, mesh, axis=1),
         )
 
     def _arguments(self, first: int, last: int) -> tuple:

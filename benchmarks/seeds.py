@@ -47,7 +47,7 @@ def ridge(config: ConfigDict) -> dict[str, dict[str, float]]:
     features = {}
     for name, split in setup.dataset.splits.items():
         parts = []
-        for index in batch_index(np.arange(len(split)), 64, 64):
+        for index in batch_index(np.arange(len(split)), 64, 64, len(split)):
             batch = gather(samples_of(split), Plan(index))
             parts.append(encode(setup.params['text'], batch)[batch.weight > 0])
         features[name] = np.concatenate(parts)

@@ -95,10 +95,13 @@ class Plan(flax.struct.PyTreeNode):
       index: int32 `[M, B]`, positions in the split; the split's size for rows that
         only fill a batch.
       packing: see `Batch.packing`, `M` of them on a first axis.
+      share: of the steps of audio and vision that holds every sample; the others are
+        padding and may be cut.
     """
 
     index: Array
     packing: PyTree | None = None
+    share: float = flax.struct.field(pytree_node=False, default=1.0)
 
     def __getitem__(self, batch: int | Array) -> Plan:
         """One of the batches: index `[B]`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -19,16 +20,17 @@ def batch_count(samples: int, size: int) -> int:
     return -(-samples // size)
 
 
-def batch_index(order: np.ndarray, size: int, rows: int) -> np.ndarray:
+def batch_index(order: np.ndarray, size: int, rows: int, fill: int) -> np.ndarray:
     """All samples of `order`, `size` at a time, as `Plan.index`.
 
     Args:
-      order: int `[N]`, every position of a split once.
+      order: int, positions in a split.
       size: samples of each batch; the last may have fewer.
       rows: rows of each batch, at least `size`.
+      fill: the split's size, which stands in rows that only fill a batch.
     """
     count = batch_count(len(order), size)
-    index = np.full((count, rows), len(order), np.int32)
+    index = np.full((count, rows), fill, np.int32)
     real = np.arange(count * size).reshape(count, size) < len(order)
     index[:, :size][real] = order
     return index
@@ -46,18 +48,22 @@ def gather(samples: Samples, plan: Plan) -> Batch:
     Args:
       samples: `[N, ...]` each.
       plan: of one batch, index `[B]`. Rows that only fill it get no tokens and
-        weight 0; all else in them is the first sample's.
+        weight 0; all else in them is the first sample's. Steps beyond its `share` are
+        cut.
     """
 
     def rows(x: Array) -> Array:
         return x[plan.index * real]
 
+    def sequence(x: Array) -> Array:
+        return rows(x[:, : math.ceil(plan.share * x.shape[1])])
+
     real = plan.index < len(samples.label)
     return Batch(
         tokens=rows(samples.tokens) * real[:, None, None],
-        audio=rows(samples.audio),
+        audio=sequence(samples.audio),
         audio_length=rows(samples.audio_length),
-        vision=rows(samples.vision),
+        vision=sequence(samples.vision),
         vision_length=rows(samples.vision_length),
         label=rows(samples.label),
         index=plan.index,

@@ -18,7 +18,7 @@ EvalStep = Callable[[PyTree, Batch], Outputs]
 
 
 def predict(
-    eval_step: EvalStep, params: PyTree, split: Split, plan: Plan, mesh: Mesh
+    eval_step: EvalStep, params: PyTree, split: Split, plans: list[Plan], mesh: Mesh
 ) -> dict[str, np.ndarray]:
     """Predictions by task, float32 `[N]`; NaN where a modality is absent.
 
@@ -26,20 +26,20 @@ def predict(
       eval_step: compiled `step.eval_step`.
       params: of the model.
       split: on the host.
-      plan: of batches that hold the split in its order.
+      plans: of batches that hold each sample of the split once.
       mesh: the devices.
     """
-    predictions = {task: [] for task in TASKS}
-    for i in range(len(plan.index)):
-        batch = gather(samples_of(split), plan[i])
+    predictions = {task: np.empty(len(split), np.float32) for task in TASKS}
+    for one in [plan[i] for plan in plans for i in range(len(plan.index))]:
+        batch = gather(samples_of(split), one)
         outputs = jax.device_get(eval_step(params, parallel.split_rows(batch, mesh)))
         real = batch.weight > 0
         for task in TASKS:
-            values = outputs.prediction[task].astype(np.float32)
+            values = outputs.prediction[task]
             if task in MODALITIES:
                 values = np.where(outputs.present[task], values, np.nan)
-            predictions[task].append(values[real])
-    return {task: np.concatenate(values) for task, values in predictions.items()}
+            predictions[task][batch.index[real]] = values[real]
+    return predictions
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import time
 from collections.abc import Mapping
@@ -21,10 +22,10 @@ from sugrm_jax.training.checkpoint import Checkpoints, Progress
 from sugrm_jax.training.interrupt import Interrupted, StopRequest
 from sugrm_jax.training.optim import drop_partial_group
 from sugrm_jax.training.plans import Plans
-from sugrm_jax.training.programs import Programs, compile_all, make_programs
+from sugrm_jax.training.programs import Programs, compile_both, make_programs
 from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
-from sugrm_jax.training.state import TrainState, start_state
+from sugrm_jax.training.state import start_state
 from sugrm_jax.training.workdir import claimed, identity, provenance
 from sugrm_jax.types import PyTree, Samples
 
@@ -87,19 +88,21 @@ class Run:
         self.programs = make_programs(setup, self.mesh)
         # Steps between two looks of the host.
         self.chunk = 1
+        self.wait_for_evaluation = lambda: None
         self._start()
 
     def _start(self) -> None:
         """A new state, or the one that an earlier process of this run left."""
         setup = self.setup
-        state = start_state(
-            setup.params,
-            setup.optimizer,
-            setup.system.objective,
-            setup.dataset.train.label,
+        start = functools.partial(
+            start_state,
+            optimizer=setup.optimizer,
+            objective=setup.system.objective,
             averaged=setup.experiment.optim.average_decay is not None,
         )
-        self.state: TrainState = parallel.replicate(state, self.mesh)
+        # One program, for many small ones are slow to start.
+        start = jax.jit(start, out_shardings=parallel.replicated(self.mesh))
+        self.state = start(setup.params, labels=setup.dataset.train.label)
         self.progress = Progress()
         # Row 0: the labels before the first epoch.
         self.labels = self._labels()
@@ -149,13 +152,13 @@ class Run:
         plan = self.plans.epoch(self.progress.epoch)
         placed = parallel.split_rows(plan, self.mesh, axis=1)
         numbers = [jnp.int32(0)] * 3
-        valid, plan = self.setup.dataset.valid, self.plans.whole['valid']
-        batch = parallel.split_rows(gather(samples_of(valid), plan[0]), self.mesh)
+        valid, plans = self.setup.dataset.valid, self.plans.whole['valid']
+        batch = parallel.split_rows(gather(samples_of(valid), plans[-1][0]), self.mesh)
         arguments = Programs(
             train=(self.state, samples, placed, *numbers, key),
             evaluate=(self.state.eval_params, batch),
         )
-        compile_all(self.programs, arguments)
+        self.wait_for_evaluation = compile_both(self.programs, arguments)
 
     def _epoch(
         self, samples: Samples, stop: StopRequest, shown: TrainingProgress
@@ -219,9 +222,10 @@ class Run:
 
     def predict(self, split_name: str, params: PyTree) -> dict[str, np.ndarray]:
         """Predictions by task for a whole split."""
+        self.wait_for_evaluation()
         split = self.setup.dataset.splits[split_name]
-        plan = self.plans.whole[split_name]
-        return evaluate.predict(self.programs.evaluate, params, split, plan, self.mesh)
+        plans = self.plans.whole[split_name]
+        return evaluate.predict(self.programs.evaluate, params, split, plans, self.mesh)
 
     def _end_epoch(self, shown: TrainingProgress) -> None:
         """Validates, records, and keeps the checkpoints."""

@@ -7,7 +7,10 @@ import numpy as np
 from sugrm_jax.data.batches import batch_count, batch_index, epoch_order
 from sugrm_jax.layers.text import TokenPacker
 from sugrm_jax.training.setup import Setup
-from sugrm_jax.types import Plan
+from sugrm_jax.types import Plan, Split
+
+# Sequences of fewer steps are not worth another program for the short ones.
+WORTH_CUTTING = 200
 
 
 class Plans:
@@ -19,6 +22,10 @@ class Plans:
     Args:
       setup: data and settings.
       devices: that share each batch; it gets rows of weight 0 until they divide it.
+
+    Attributes:
+      whole: for each split, the plans that together hold all of it: where padding is
+        not seen, utterances of at most half the steps are apart from the others.
     """
 
     # Later epochs hardly ever need more packed rows than these.
@@ -30,24 +37,31 @@ class Plans:
         self._size = config.batch
         self._samples = len(splits['train'])
         self._rows = batch_count(config.batch, devices) * devices
-        eval_rows = batch_count(config.eval_batch, devices) * devices
-        whole = {
-            name: batch_index(np.arange(len(split)), eval_rows, eval_rows)
+        self._packers: dict[str, TokenPacker] = {}
+        if setup.system.packs_text:
+            self._packers = {name: TokenPacker(x.tokens) for name, x in splits.items()}
+            epochs = range(1, 1 + min(config.epochs, self.TYPICAL_EPOCHS))
+            self._packed = max(
+                self._packers['train'].rows(self._index(epoch)) for epoch in epochs
+            )
+        rows = batch_count(config.eval_batch, devices) * devices
+        self.whole = self._evaluation(splits, rows)
+
+    def _evaluation(self, splits: dict[str, Split], rows: int) -> dict[str, list[Plan]]:
+        parts = by_length if self._packers else everything
+        index = {
+            (name, share): batch_index(order, rows, rows, len(split))
             for name, split in splits.items()
+            for share, order in parts(split)
         }
-        if not setup.system.packs_text:
-            self._packer = None
-            self.whole = {name: Plan(index) for name, index in whole.items()}
-            return
-        packers = {name: TokenPacker(split.tokens) for name, split in splits.items()}
-        packed = max(packers[name].rows(index) for name, index in whole.items())
-        self.whole = {
-            name: Plan(index, packers[name](index, packed))
-            for name, index in whole.items()
-        }
-        self._packer = packers['train']
-        epochs = range(1, 1 + min(config.epochs, self.TYPICAL_EPOCHS))
-        self._packed = max(self._packer.rows(self._index(e)) for e in epochs)
+        packed: dict[float, int] = {}
+        for (name, share), x in index.items() if self._packers else ():
+            packed[share] = max(packed.get(share, 1), self._packers[name].rows(x))
+        whole = {name: [] for name in splits}
+        for (name, share), x in index.items():
+            packing = self._packers[name](x, packed[share]) if self._packers else None
+            whole[name].append(Plan(x, packing, share))
+        return whole
 
     @property
     def steps(self) -> int:
@@ -57,11 +71,26 @@ class Plans:
     def epoch(self, epoch: int) -> Plan:
         """The training batches of an epoch, counted from 1."""
         index = self._index(epoch)
-        if self._packer is None:
+        if not self._packers:
             return Plan(index)
-        packed = max(self._packed, self._packer.rows(index))
-        return Plan(index, self._packer(index, packed))
+        packer = self._packers['train']
+        return Plan(index, packer(index, max(self._packed, packer.rows(index))))
 
     def _index(self, epoch: int) -> np.ndarray:
         order = epoch_order(self._seed, epoch, self._samples)
-        return batch_index(order, self._size, self._rows)
+        return batch_index(order, self._size, self._rows, self._samples)
+
+
+def everything(split: Split) -> list[tuple[float, np.ndarray]]:
+    """All positions of a split, at their whole length."""
+    return [(1.0, np.arange(len(split)))]
+
+
+def by_length(split: Split) -> list[tuple[float, np.ndarray]]:
+    """Shares of the steps of audio and vision, and the positions that they hold."""
+    steps = split.audio.shape[1], split.vision.shape[1]
+    if max(steps) < WORTH_CUTTING:
+        return everything(split)
+    short = (2 * split.audio_length <= steps[0]) & (2 * split.vision_length <= steps[1])
+    parts = (0.5, np.flatnonzero(short)), (1.0, np.flatnonzero(~short))
+    return [(share, order) for share, order in parts if len(order)]

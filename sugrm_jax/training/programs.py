@@ -16,7 +16,7 @@ from sugrm_jax.training.step import eval_step, train_step, train_steps
 
 
 class Programs(NamedTuple):
-    """Compiled at their first call, or before it by `compile_all`.
+    """Compiled at their first call, or before it by `compile_both`.
 
     Attributes:
       train: `step.train_steps`; the state it is given is used up.
@@ -50,12 +50,21 @@ def make_programs(setup: Setup, mesh: Mesh) -> Programs:
     )
 
 
-def compile_all(programs: Programs, arguments: Programs) -> None:
-    """Compiles all programs at the same time, for the arguments of each."""
+def compile_both(programs: Programs, arguments: Programs) -> Callable[[], Any]:
+    """Compiles both programs at the same time, for the arguments of each.
 
-    def compile_one(program: Callable, given: tuple[Any, ...]) -> None:
-        program.lower(*given).compile()
+    Returns:
+      When training can start: what to call before the first evaluation. It waits for
+      the other program, and raises what went wrong with it.
+    """
 
-    with ThreadPoolExecutor(len(programs)) as pool:
-        # A list, so that what went wrong in a thread is raised here.
-        list(pool.map(compile_one, programs, arguments))
+    def compile_evaluation() -> None:
+        programs.evaluate.lower(*arguments.evaluate).compile()
+
+    # Traced first and alone: two traces at once would hold each other up.
+    lowered = programs.train.lower(*arguments.train)
+    with_evaluation = ThreadPoolExecutor(1)
+    evaluation = with_evaluation.submit(compile_evaluation)
+    with_evaluation.shutdown(wait=False)
+    lowered.compile()
+    return evaluation.result

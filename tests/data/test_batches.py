@@ -41,7 +41,7 @@ def make_split(count):
 )
 def test_every_sample_once(count, size, more, seed, epoch):
     order = epoch_order(seed, epoch, count)
-    index = batch_index(order, size, size + more)
+    index = batch_index(order, size, size + more, count)
     assert index.shape == (batch_count(count, size), size + more)
     assert index.dtype == np.int32
     assert ((index < count).sum(1) <= size).all()
@@ -51,7 +51,7 @@ def test_every_sample_once(count, size, more, seed, epoch):
 
 
 def test_the_last_batch_is_filled_up():
-    index = batch_index(np.array([3, 4, 0, 1, 2]), 2, 4)
+    index = batch_index(np.array([3, 4, 0, 1, 2]), 2, 4, 5)
     np.testing.assert_array_equal(index, [[3, 4, 5, 5], [0, 1, 5, 5], [2, 5, 5, 5]])
 
 
@@ -85,6 +85,15 @@ def test_rows_that_fill_a_batch_have_no_weight_and_no_tokens():
     assert (batch.tokens[0] == 3).all() and (batch.tokens[1:] == 0).all()
     # Whatever fills the other fields is finite, for 0 · NaN is NaN.
     assert all(np.isfinite(x).all() for x in (batch.audio, batch.vision, batch.label))
+
+
+def test_steps_beyond_the_share_are_cut():
+    samples = samples_of(make_split(3))
+    batch = gather(samples, Plan(np.int32([2, 0]), share=0.5))
+    # Of 5 and 6 steps; text has its own way of leaving padding out.
+    assert batch.audio.shape == (2, 3, 2) and batch.vision.shape == (2, 3, 3)
+    np.testing.assert_array_equal(batch.audio[:, :, 0], [[2, 2, 2], [0, 0, 0]])
+    assert batch.tokens.shape == (2, 3, 4)
 
 
 def test_on_a_device_it_gives_what_it_gives_on_the_host():

@@ -32,10 +32,10 @@ def repeat_the_label(params, batch):
     return Outputs(dict.fromkeys(TASKS, batch.label * params), {}, present)
 
 
-def test_every_sample_once_in_order_and_nan_where_a_modality_is_absent():
-    plan = Plan(np.int32([[0, 1], [2, 3], [4, 5]]))
+def test_every_sample_once_in_the_splits_order_and_nan_where_a_modality_is_absent():
+    plans = [Plan(np.int32([[3, 1], [4, 5]])), Plan(np.int32([[0, 2]]))]
     found = evaluate.predict(
-        repeat_the_label, 2.0, split_of(5), plan, parallel.data_mesh()
+        repeat_the_label, 2.0, split_of(5), plans, parallel.data_mesh()
     )
     np.testing.assert_array_equal(found['m'], [0, 2, 4, 6, 8])
     np.testing.assert_array_equal(found['a'], [np.nan, 2, np.nan, 6, np.nan])

@@ -4,8 +4,12 @@ import jax
 import numpy as np
 import pytest
 
+from sugrm_jax import parallel
 from sugrm_jax.config import plain
+from sugrm_jax.training import evaluate
+from sugrm_jax.training import plans as plans_module
 from sugrm_jax.training.plans import Plans
+from sugrm_jax.training.programs import make_programs
 from sugrm_jax.training.setup import prepare
 from tests.training.conftest import SIZES
 
@@ -25,8 +29,9 @@ def test_every_split_is_whole(setup, devices, rows, eval_rows):
         np.testing.assert_array_equal(np.sort(index[index < 21]), np.arange(21))
     assert (plans.epoch(1).index != plans.epoch(2).index).any()
     for name, count in SIZES.items():
-        index = plans.whole[name].index
-        assert index.shape[1] == eval_rows
+        (plan,) = plans.whole[name]
+        index = plan.index
+        assert index.shape[1] == eval_rows and plan.share == 1
         np.testing.assert_array_equal(index[index < count], np.arange(count))
 
 
@@ -34,7 +39,8 @@ def test_all_batches_of_a_kind_have_the_same_packed_rows(setup):
     plans = Plans(setup, 1)
     shapes = {plans.epoch(epoch).packing.group.shape for epoch in range(1, 9)}
     assert len(shapes) == 1
-    assert len({plan.packing.group.shape[1:] for plan in plans.whole.values()}) == 1
+    whole = [plan for parts in plans.whole.values() for plan in parts]
+    assert len({plan.packing.group.shape[1:] for plan in whole}) == 1
 
 
 def test_an_epoch_beyond_the_planned_ones_gets_the_rows_it_needs(setup):
@@ -51,4 +57,33 @@ def test_where_padding_takes_part_nothing_is_packed(config):
     config.model.padding = 'released'
     plans = Plans(prepare(plain(config)), 1)
     assert plans.epoch(1).packing is None
-    assert all(plan.packing is None for plan in plans.whole.values())
+    assert all(plan.packing is None for (plan,) in plans.whole.values())
+
+
+def test_short_utterances_are_evaluated_apart(setup, monkeypatch):
+    monkeypatch.setattr(plans_module, 'WORTH_CUTTING', 12)
+    plans = Plans(setup, 1)
+    for name, split in setup.dataset.splits.items():
+        found = []
+        for plan in plans.whole[name]:
+            index = plan.index[plan.index < len(split)]
+            # Of 12 and 9 steps.
+            assert split.audio_length[index].max() <= plan.share * 12
+            assert split.vision_length[index].max() <= plan.share * 9
+            found.extend(index)
+        np.testing.assert_array_equal(np.sort(found), np.arange(len(split)))
+    assert [plan.share for plan in plans.whole['train']] == [0.5, 1.0]
+
+
+def test_cutting_padding_changes_no_prediction(setup, monkeypatch):
+    mesh = parallel.data_mesh()
+    evaluate_step = make_programs(setup, mesh).evaluate
+    split, found = setup.dataset.train, []
+    for worth in (200, 12):
+        monkeypatch.setattr(plans_module, 'WORTH_CUTTING', worth)
+        plans = Plans(setup, 1).whole['train']
+        found.append(evaluate.predict(evaluate_step, setup.params, split, plans, mesh))
+    assert len(plans) == 2
+    for task, predictions in found[0].items():
+        # float32 sums in another order, of values of order 1.
+        np.testing.assert_allclose(predictions, found[1][task], atol=2e-5)

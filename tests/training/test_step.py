@@ -26,7 +26,7 @@ class Line:
         draws = {}
         if not deterministic:
             draws = {name: jax.random.uniform(key) for name, key in rngs.items()}
-        product = variables['params']['w'] * batch.audio
+        product = variables['params']['w'] * batch.audio.reshape(-1)
         return Outputs({'m': product}, draws | {'m': product}, {})
 
 
@@ -113,7 +113,8 @@ def test_steps_on_the_devices_are_steps_one_by_one(stepping, parts):
     state, step = stepping
     none = np.zeros((2, 3, 1), np.int32)
     x = np.float32([1, 3])
-    samples = Samples(none, x, x, x, x, np.float32([1, 0]))
+    sequence = x[:, None]
+    samples = Samples(none, sequence, x, sequence, x, np.float32([1, 0]))
     # The third batch has one sample; 2 is the size of the split.
     plan = Plan(np.int32([[0, 1], [1, 0], [1, 2]]))
     one_by_one, wanted = state, []

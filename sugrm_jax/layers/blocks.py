@@ -17,7 +17,7 @@ from flax import linen as nn
 
 from sugrm_jax.config import at_least, between
 from sugrm_jax.layers.attention import Table, sampled_attention
-from sugrm_jax.layers.dropout import dropout, random_bytes
+from sugrm_jax.layers.dropout import dropout, kept_share, random_bytes
 from sugrm_jax.layers.linear import (
     Linear,
     Maps,
@@ -43,7 +43,13 @@ class DropoutRates:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            between(getattr(self, field.name), 0, 1, field.name)
+            rate = getattr(self, field.name)
+            between(rate, 0, 1, field.name)
+            if rate and not 0 < kept_share(rate) < 1:
+                raise ValueError(
+                    f'{field.name} is rounded to 256ths and must not become 0 or 1; it '
+                    f'is {rate}'
+                )
 
 
 @dataclasses.dataclass(frozen=True)

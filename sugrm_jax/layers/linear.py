@@ -22,12 +22,6 @@ def symmetric_uniform(limit: float):
     return init
 
 
-def xavier_dense(features: int, fan_in: int, name: str | None = None) -> nn.Dense:
-    """A linear layer with Xavier-uniform weights and zero biases."""
-    limit = (6 / (fan_in + features)) ** 0.5
-    return nn.Dense(features, kernel_init=symmetric_uniform(limit), name=name)
-
-
 def uniform_dense(features: int, fan_in: int, name: str | None = None) -> nn.Dense:
     """A linear layer with weights and biases uniform in ±1/sqrt(fan_in)."""
     init = symmetric_uniform(fan_in**-0.5)

@@ -1,7 +1,8 @@
 """Checkpoints with orbax: the best parameters, and all of the latest state.
 
-Two folders, each of which keeps one: `best/` holds the parameters to predict with,
-`latest/` everything a run needs to go on as if it had never stopped.
+Two folders: `best/` holds the parameters to predict with, `latest/` everything a run
+needs to go on as if it had never stopped. `best/` keeps two: while a new best is there
+and `latest/` does not know of it yet, a stopped run goes on from the one before.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Progress:
       history: a row for every epoch done (`metrics.jsonl`).
       best_epoch: with the lowest validation MAE so far; 0 before the first.
       best_mae: that MAE.
-      processes: that took steps, in their order (`workdir.provenance`).
+      processes: `workdir.provenance` of those that took steps, where it changed.
     """
 
     epoch: int = 1
@@ -55,11 +56,15 @@ class Checkpoints:
     def __init__(self, workdir: pathlib.Path, identity: dict[str, Any]):
         self.folder = workdir.absolute() / 'checkpoints'
         self._identity = identity
-        self._latest = _manager(self.folder / 'latest')
-        self._best = _manager(self.folder / 'best')
+        self._latest = _manager(self.folder / 'latest', keep=1)
+        self._best = _manager(self.folder / 'best', keep=2)
 
     def save_best(self, epoch: int, params: PyTree) -> None:
-        """Keeps the parameters of a new best epoch."""
+        """Keeps the parameters of a new best epoch, and those of the best before it."""
+        # Of a run that was killed before `latest` knew; elsewhere it may have gone on
+        # with other rounding.
+        if epoch in self._best.all_steps():
+            self._best.delete(epoch)
         _save(self._best, epoch, {'params': params}, {'identity': self._identity})
 
     def save_latest(
@@ -123,9 +128,9 @@ class Checkpoints:
         self._best.close()
 
 
-def _manager(folder: pathlib.Path) -> ocp.CheckpointManager:
+def _manager(folder: pathlib.Path, keep: int) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=1, enable_async_checkpointing=False, create=True
+        max_to_keep=keep, enable_async_checkpointing=False, create=True
     )
     return ocp.CheckpointManager(folder, options=options)
 
@@ -135,9 +140,6 @@ def _save(
 ) -> None:
     items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
     items['meta'] = ocp.args.JsonSave(meta)
-    # A run that was killed after it had saved its best comes here again, with the same.
-    if step in manager.all_steps():
-        return
     try:
         manager.save(step, args=ocp.args.Composite(**items))
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: at once where nothing is under way, else after the step."""
+"""SIGTERM and Ctrl-C: at once where nothing is under way, else after some steps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from types import FrameType
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """The run stopped on a signal; what was saved is whole.
+
+    Like `KeyboardInterrupt` it is no `Exception`: it may be raised inside a library
+    that handles all of those.
 
     Attributes:
       signum: the signal.
@@ -71,4 +74,4 @@ class StopRequest:
                 'command goes on from there.',
             )
         # Not print: the signal may have come in the middle of one.
-        os.write(2, b'\nStopping after this step; once more stops at once.\n')
+        os.write(2, b'\nStopping after the steps under way; once more stops at once.\n')

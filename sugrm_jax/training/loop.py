@@ -22,7 +22,7 @@ from sugrm_jax.training.checkpoint import Checkpoints, Progress
 from sugrm_jax.training.interrupt import Interrupted, StopRequest
 from sugrm_jax.training.optim import drop_partial_group
 from sugrm_jax.training.plans import Plans
-from sugrm_jax.training.programs import Programs, compile_both, make_programs
+from sugrm_jax.training.programs import compile_both, make_programs
 from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.state import start_state
@@ -89,6 +89,7 @@ class Run:
         # Steps between two looks of the host.
         self.chunk = 1
         self.wait_for_evaluation = lambda: None
+        self.provenance = provenance()
         self._start()
 
     def _start(self) -> None:
@@ -114,8 +115,6 @@ class Run:
                 f'resuming at epoch {self.progress.epoch}, step {self.progress.step}',
                 highlight=False,
             )
-        if not self.done:
-            self.progress.processes.append(provenance())
 
     def _labels(self) -> dict[str, np.ndarray]:
         """Generated labels as they are now, `[1, N]` by modality."""
@@ -152,13 +151,16 @@ class Run:
         plan = self.plans.epoch(self.progress.epoch)
         placed = parallel.split_rows(plan, self.mesh, axis=1)
         numbers = [jnp.int32(0)] * 3
-        valid, plans = self.setup.dataset.valid, self.plans.whole['valid']
-        batch = parallel.split_rows(gather(samples_of(valid), plans[-1][0]), self.mesh)
-        arguments = Programs(
+        valid = samples_of(self.setup.dataset.valid)
+        batches = [
+            parallel.split_rows(gather(valid, plan[0]), self.mesh)
+            for plan in self.plans.whole['valid']
+        ]
+        self.wait_for_evaluation = compile_both(
+            self.programs,
             train=(self.state, samples, placed, *numbers, key),
-            evaluate=(self.state.eval_params, batch),
+            evaluate=[(self.state.eval_params, batch) for batch in batches],
         )
-        self.wait_for_evaluation = compile_both(self.programs, arguments)
 
     def _epoch(
         self, samples: Samples, stop: StopRequest, shown: TrainingProgress
@@ -180,6 +182,8 @@ class Run:
             for i in range(first, last):
                 report = {name: x[i] for name, x in reports.items()}
                 self._note(plan.index[i], report, shown)
+            if self.provenance not in progress.processes[-1:]:
+                progress.processes.append(self.provenance)
             seconds = time.monotonic() - started
             progress.seconds += seconds
             self.chunk = max(1, int(LOOK_SECONDS * (last - first) / seconds))

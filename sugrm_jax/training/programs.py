@@ -50,8 +50,15 @@ def make_programs(setup: Setup, mesh: Mesh) -> Programs:
     )
 
 
-def compile_both(programs: Programs, arguments: Programs) -> Callable[[], Any]:
-    """Compiles both programs at the same time, for the arguments of each.
+def compile_both(
+    programs: Programs, train: tuple, evaluate: list[tuple]
+) -> Callable[[], Any]:
+    """Compiles both programs at the same time.
+
+    Args:
+      programs: to compile.
+      train: arguments to compile for.
+      evaluate: the same; each one's shapes are another program.
 
     Returns:
       When training can start: what to call before the first evaluation. It waits for
@@ -59,10 +66,11 @@ def compile_both(programs: Programs, arguments: Programs) -> Callable[[], Any]:
     """
 
     def compile_evaluation() -> None:
-        programs.evaluate.lower(*arguments.evaluate).compile()
+        for given in evaluate:
+            programs.evaluate.lower(*given).compile()
 
     # Traced first and alone: two traces at once would hold each other up.
-    lowered = programs.train.lower(*arguments.train)
+    lowered = programs.train.lower(*train)
     with_evaluation = ThreadPoolExecutor(1)
     evaluation = with_evaluation.submit(compile_evaluation)
     with_evaluation.shutdown(wait=False)

@@ -131,7 +131,7 @@ def _results(config, setup, progress, predictions) -> dict[str, Any]:
         'seconds_per_epoch': float(np.median(seconds)),
         'seconds': float(sum(seconds)),
         'config': dict(config),
-        # Of the process that started the run; others that took steps follow.
+        # Of the process that took the first step; later ones follow if they differ.
         **progress.processes[0],
         'resumed_by': progress.processes[1:],
         'data': {

@@ -85,3 +85,17 @@ def test_a_damaged_checkpoint_is_one_sentence(kept, spoil):
 def test_the_best_of_another_epoch_is_not_taken_for_it(kept):
     with pytest.raises(UserError, match='cannot be read'):
         Checkpoints(kept, IDENTITY).restore_best(1, {'w': jnp.float32(0)})
+
+
+def test_a_run_killed_between_best_and_latest_still_has_the_best_before(kept):
+    checkpoints = Checkpoints(kept, IDENTITY)
+    checkpoints.save_best(3, {'w': jnp.float32(8)})
+    checkpoints.close()
+    # `latest` still says 2. Going on, the run may reach another epoch 3.
+    checkpoints = Checkpoints(kept, IDENTITY)
+    assert checkpoints.restore_best(2, {'w': jnp.float32(0)}) == {'w': 7}
+    checkpoints.save_best(3, {'w': jnp.float32(9)})
+    assert checkpoints.restore_best(3, {'w': jnp.float32(0)}) == {'w': 9}
+    checkpoints.save_best(4, {'w': jnp.float32(1)})
+    with pytest.raises(UserError, match='cannot be read'):
+        checkpoints.restore_best(2, {'w': jnp.float32(0)})

@@ -27,7 +27,7 @@ def test_in_training_a_signal_is_noted_and_the_next_one_ends_the_process(signum,
             os.kill(os.getpid(), signum)
             assert stop.signum == signum
             assert signal.getsignal(signum) is signal.SIG_DFL
-        assert 'after this step' in capfd.readouterr().err
+        assert 'after the steps under way' in capfd.readouterr().err
 
 
 def test_once_training_is_over_a_signal_stops_at_once_again():
@@ -49,3 +49,14 @@ def test_in_another_thread_signals_are_left_alone():
     thread.start()
     thread.join()
     assert seen == [usual]
+
+
+def test_no_library_handles_it_as_one_of_its_own_errors():
+    def library():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception:
+            return 'handled'
+
+    with pytest.raises(Interrupted), StopRequest():
+        library()

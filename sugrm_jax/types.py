@@ -78,7 +78,14 @@ class Dataset:
 
 
 class Samples(flax.struct.PyTreeNode):
-    """What a model and its objective are given of a split; see `Split`."""
+    """What a model and its objective are given of a split.
+
+    Attributes:
+      tokens: int32 `[N, 3, L_t]`: ids, mask, segment ids.
+      audio, vision: float32 `[N, L_s, D_s]`.
+      audio_length, vision_length: int32 `[N]`.
+      label: float32 `[N]`.
+    """
 
     tokens: Array
     audio: Array
@@ -108,26 +115,16 @@ class Plan(flax.struct.PyTreeNode):
         return jax.tree.map(lambda x: x[batch], self)
 
 
-class Batch(flax.struct.PyTreeNode):
-    """What one step sees.
+class Batch(Samples):
+    """What one step sees: `B` samples and what is known of them.
 
     Attributes:
-      tokens: int32 `[B, 3, L_t]`: ids, mask, segment ids.
-      audio, vision: float32 `[B, L_s, D_s]`.
-      audio_length, vision_length: int32 `[B]`.
-      label: float32 `[B]`.
       index: int32 `[B]`, position in the split; the split's size for padding.
       weight: float32 `[B]`, 1 for samples, 0 for rows that only fill the batch.
       packing: how the utterances' tokens are packed into rows for BERT, or None:
         one utterance a row (`layers.packing.Packing`).
     """
 
-    tokens: Array
-    audio: Array
-    audio_length: Array
-    vision: Array
-    vision_length: Array
-    label: Array
     index: Array
     weight: Array
     packing: PyTree | None = None

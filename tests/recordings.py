@@ -78,6 +78,22 @@ def _stack(trees: list[dict]) -> dict:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
+def _input_keys(params: dict, names: dict, inputs: dict) -> dict:
+    """Keys and values of the inputs, each with the norm before it."""
+    return {
+        f'keys_{s}': _stack(
+            [
+                {
+                    'norm': norm(params, f'{names[s][0]}.layer_norm_kv'),
+                    'key': p['key'],
+                    'value': p['value'],
+                }
+            ]
+        )
+        for s, p in inputs.items()
+    }
+
+
 def phased(params: dict, prefix: str = '') -> dict:
     """Our SPT parameters; the original's start vectors stand in the order a, t, v."""
     names = {
@@ -95,18 +111,7 @@ def phased(params: dict, prefix: str = '') -> dict:
         },
     }
     inputs = {s: _projections(params, mha) for s, (mha, _) in names['hidden'].items()}
-    keys = {
-        f'keys_{s}': _stack(
-            [
-                {
-                    'norm': norm(params, f'{names["hidden"][s][0]}.layer_norm_kv'),
-                    'key': p['key'],
-                    'value': p['value'],
-                }
-            ]
-        )
-        for s, p in inputs.items()
-    }
+    keys = _input_keys(params, names['hidden'], inputs)
     layer = {
         'input': _stack(
             [

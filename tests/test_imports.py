@@ -201,11 +201,8 @@ def test_editors_and_type_checkers_see_the_exports():
     assert seen == sugrm_jax._EXPORTS
 
 
-def test_exports_are_listed_before_anything_heavy_is_imported():
-    source = (
-        'import sys, sugrm_jax; names = dir(sugrm_jax); '
-        'print(*names, *["imported"] * bool({"jax", "numpy"} & sys.modules.keys()))'
-    )
+def printed(source):
+    """The words that a new Python prints."""
     done = subprocess.run(
         [sys.executable, '-c', source],
         cwd=PACKAGE.parent,
@@ -213,7 +210,15 @@ def test_exports_are_listed_before_anything_heavy_is_imported():
         text=True,
         check=True,
     )
-    words = done.stdout.split()
+    return done.stdout.split()
+
+
+def test_exports_are_listed_before_anything_heavy_is_imported():
+    source = (
+        'import sys, sugrm_jax; names = dir(sugrm_jax); '
+        'print(*names, *["imported"] * bool({"jax", "numpy"} & sys.modules.keys()))'
+    )
+    words = printed(source)
     assert {*sugrm_jax._EXPORTS, '__name__'} <= set(words)
     assert 'imported' not in words
 
@@ -231,11 +236,4 @@ def test_training_starts_without_what_only_reports_and_tokenizers_need():
     """These take about a second, which the first step should not wait for."""
     later = {'matplotlib', 'sklearn', 'tensorboardX', 'transformers', 'safetensors'}
     source = 'import sys, sugrm_jax.training.loop; print(*sys.modules)'
-    done = subprocess.run(
-        [sys.executable, '-c', source],
-        cwd=PACKAGE.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert not later & set(done.stdout.split())
+    assert not later & set(printed(source))

@@ -13,21 +13,18 @@ from __future__ import annotations
 import functools
 import pathlib
 
-import jax
 import numpy as np
 from absl import flags, logging
 from ml_collections import ConfigDict
 from sklearn.linear_model import Ridge
 
 from sugrm_jax.config import plain
-from sugrm_jax.data.batches import batch_index, gather, samples_of
-from sugrm_jax.layers.text import TextEncoder
+from sugrm_jax.layers.mrm import mean_over_steps
 from sugrm_jax.main import run
 from sugrm_jax.metrics import METRICS, regression_metrics
 from sugrm_jax.parallel import keep_compiled
 from sugrm_jax.training.loop import train
 from sugrm_jax.training.setup import prepare
-from sugrm_jax.types import Plan
 
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Number of seeds, from 1.')
 STRENGTHS = np.logspace(-1, 4, 21)
@@ -35,22 +32,13 @@ STRENGTHS = np.logspace(-1, 4, 21)
 
 def ridge(config: ConfigDict) -> dict[str, dict[str, float]]:
     """Metrics of ridge regression on frozen text, by split."""
-    setup = prepare(plain(config))
-    text: TextEncoder = setup.system.model.text
-
-    @jax.jit
-    def encode(params, batch):
-        hidden = text.apply({'params': params}, batch, True)
-        mask = batch.tokens[:, 1, :, None]
-        return (hidden * mask).sum(1) / mask.sum(1)
-
-    features = {}
-    for name, split in setup.dataset.splits.items():
-        parts = []
-        for index in batch_index(np.arange(len(split)), 64, 64, len(split)):
-            batch = gather(samples_of(split), Plan(index))
-            parts.append(encode(setup.params['text'], batch)[batch.weight > 0])
-        features[name] = np.concatenate(parts)
+    config = plain(config)
+    config['text']['finetune'] = False
+    setup = prepare(config)
+    features = {
+        name: np.asarray(mean_over_steps(split.text, split.tokens[:, 1].sum(-1)))
+        for name, split in setup.dataset.splits.items()
+    }
     splits = setup.dataset.splits
     metrics = {}
     for strength in STRENGTHS:

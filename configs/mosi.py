@@ -13,6 +13,5 @@ from configs import common
 def get_config(variants: str = '') -> ConfigDict:
     config = common.sugrm()
     config.name = 'mosi'
-    config.data.path = 'MOSI/unaligned_50.pkl'
-    common.apply_variants(config, variants)
+    common.apply_variants(config, variants, common.SUGRM_VARIANTS)
     return config

@@ -6,10 +6,12 @@ python -m sugrm_jax.main --config=configs/mosi.py:released --workdir=runs/mosi
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -36,25 +38,40 @@ def load_config(file: str | pathlib.Path, overrides: Sequence[str] = ()) -> Conf
     file = str(file)
     if not pathlib.Path(file.split(':')[0]).is_file():
         raise UserError(f'There is no config file {file.split(":")[0]}.')
-    config = _read(file)
-    known = [f'config.{name}' for name in flat(plain(config))]
-    for name in (arg.split('=')[0].removeprefix('--') for arg in overrides):
-        if name not in known:
-            raise unknown_field(name, known)
-    return _read(file, overrides) if overrides else config
-
-
-def _read(file: str, overrides: Sequence[str] = ()) -> ConfigDict:
-    values = flags.FlagValues()
-    argv = ['', f'--config={file}', *overrides]
-    config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
     try:
-        values(argv)
+        config = _parsed(config_flags.DEFINE_config_file, [f'--config={file}'])
     except ModuleNotFoundError as error:
         raise UserError(
             f'{file} imports {error.name}, which is not found: start the command in '
             'the folder that holds configs/.'
         ) from error
+    return override(config, overrides)
+
+
+def override(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
+    """`config`, in which fields are set; each value is read as the field's type.
+
+    Args:
+      config: changed in place.
+      overrides: such as `--config.train.epochs=3`.
+
+    Raises:
+      UserError: no such field, or a value of the wrong type.
+    """
+    known = [f'config.{name}' for name in flat(plain(config))]
+    for name in (arg.split('=')[0].removeprefix('--') for arg in overrides):
+        if name not in known:
+            raise unknown_field(name, known)
+    define = functools.partial(config_flags.DEFINE_config_dict, config=config)
+    return _parsed(define, overrides)
+
+
+def _parsed(define: Callable[..., Any], arguments: Sequence[str]) -> ConfigDict:
+    """The value of a config flag, defined by `define` and parsed from arguments."""
+    values, argv = flags.FlagValues(), ['', *arguments]
+    define('config', flag_values=values, sys_argv=argv)
+    try:
+        values(argv)
     except (flags.Error, ValueError) as error:
         # The library puts a traceback before what matters.
         message = str(error).strip().splitlines()[-1]
@@ -92,12 +109,15 @@ def main(argv: list[str]) -> None:
     train(config, _WORKDIR.value or pathlib.Path('runs') / config.name)
 
 
-def run(command: Callable[[list[str]], None] = main) -> None:
+def run(
+    command: Callable[[list[str]], int | None] = main,
+    flags_parser: Callable[[list[str]], list[str]] = parse,
+) -> None:
     """Runs a command; exits 2 for what the user can mend, 128 + signal when stopped."""
     from sugrm_jax.training.interrupt import Interrupted
 
     try:
-        app.run(command, flags_parser=parse)
+        app.run(command, flags_parser=flags_parser)
     except UserError as error:
         sys.exit(_say(error, 2))
     except Interrupted as stopped:

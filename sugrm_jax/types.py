@@ -7,6 +7,7 @@ Dimension letters: `B` batch, `N` samples of a split, `L_s` length of modality s
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -37,6 +38,8 @@ class Split:
       label: float32 `[N]`, the annotated multimodal sentiment `y_m`.
       unimodal: annotated (CH-SIMS) or planted (simulator) unimodal sentiment,
         float32 `[N]` each, by modality; empty when the data has none.
+      text: float32 `[N, L_t, D_t]`, fixed text features, zero after the text's length;
+        None where the text encoder is trained.
     """
 
     ids: list[str]
@@ -48,6 +51,7 @@ class Split:
     vision_length: np.ndarray
     label: np.ndarray
     unimodal: dict[str, np.ndarray]
+    text: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -76,6 +80,11 @@ class Dataset:
     def splits(self) -> dict[str, Split]:
         return {'train': self.train, 'valid': self.valid, 'test': self.test}
 
+    def map(self, change: Callable[[Split], Split]) -> Dataset:
+        """The data set with every split changed."""
+        changed = {name: change(split) for name, split in self.splits.items()}
+        return dataclasses.replace(self, **changed)
+
 
 class Samples(flax.struct.PyTreeNode):
     """What a model and its objective are given of a split.
@@ -85,6 +94,7 @@ class Samples(flax.struct.PyTreeNode):
       audio, vision: float32 `[N, L_s, D_s]`.
       audio_length, vision_length: int32 `[N]`.
       label: float32 `[N]`.
+      text: float32 `[N, L_t, D_t]`, fixed text features, or None.
     """
 
     tokens: Array
@@ -93,6 +103,7 @@ class Samples(flax.struct.PyTreeNode):
     vision: Array
     vision_length: Array
     label: Array
+    text: Array | None = None
 
 
 class Plan(flax.struct.PyTreeNode):
@@ -115,7 +126,7 @@ class Plan(flax.struct.PyTreeNode):
         return jax.tree.map(lambda x: x[batch], self)
 
 
-class Batch(Samples):
+class Batch(Samples, kw_only=True):
     """What one step sees: `B` samples and what is known of them.
 
     Attributes:
@@ -134,11 +145,14 @@ class Outputs(flax.struct.PyTreeNode):
     """What a model returns.
 
     Attributes:
-      prediction: by task, `[B]`.
-      feature: by task, `F*` in the common semantic space, `[B, C]`.
+      prediction: by task, `[B]`; 'm' is among the tasks.
+      feature: by task, what labels are generated from (`F*`), `[B, C]`.
       present: by modality, bool `[B]`: false where a sample lacks the modality.
+      losses: by name, `[B]`; what the model itself wants minimised beside the
+        objective's terms, such as an alignment's error.
     """
 
     prediction: dict[str, Array]
-    feature: dict[str, Array]
-    present: dict[str, Array]
+    feature: dict[str, Array] = flax.struct.field(default_factory=dict)
+    present: dict[str, Array] = flax.struct.field(default_factory=dict)
+    losses: dict[str, Array] = flax.struct.field(default_factory=dict)

@@ -66,6 +66,7 @@ def gather(samples: Samples, plan: Plan) -> Batch:
         vision=sequence(samples.vision),
         vision_length=rows(samples.vision_length),
         label=rows(samples.label),
+        text=None if samples.text is None else rows(samples.text),
         index=plan.index,
         weight=real.astype('float32'),
         packing=plan.packing,

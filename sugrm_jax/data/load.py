@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sugrm_jax.config import positive
-from sugrm_jax.data import mmsa, scaling, simulate
+from sugrm_jax.data import mmsa, modalities, scaling, simulate
 from sugrm_jax.data.text import make_tokenizer
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import Dataset
@@ -25,6 +25,7 @@ class DataConfig:
       label_range: labels lie in ±this.
       standardize: standardise audio and vision with statistics of the train split.
       strict: refuse utterances that stand in more than one split.
+      modalities: those to keep; the others are absent from every sample.
     """
 
     path: str
@@ -32,13 +33,19 @@ class DataConfig:
     label_range: float
     standardize: bool
     strict: bool
+    modalities: tuple[str, ...]
 
     def __post_init__(self):
         positive(self.label_range, 'label_range')
+        modalities.check(self.modalities)
 
 
 def load(
-    config: DataConfig, tokenizer_folder: Callable[[], pathlib.Path], text_length: int
+    config: DataConfig,
+    tokenizer_folder: Callable[[], pathlib.Path],
+    text_length: int,
+    *,
+    fixed_text: bool,
 ) -> tuple[Dataset, scaling.Scaling | None]:
     """Reads or simulates the data, tokenised and standardised as asked for.
 
@@ -47,6 +54,7 @@ def load(
       tokenizer_folder: finds the text encoder's tokenizer; asked only where the data
         are not tokenised.
       text_length: steps to tokenise to, where the data are not tokenised.
+      fixed_text: read the fixed text features, too; nothing is tokenised then.
 
     Returns:
       The data set, and the statistics it was standardised with, if it was.
@@ -59,7 +67,10 @@ def load(
         return make_tokenizer(tokenizer_folder(), text_length)(texts)
 
     options = dict(
-        label_range=config.label_range, strict=config.strict, tokenizer=tokenizer
+        label_range=config.label_range,
+        strict=config.strict,
+        tokenizer=tokenizer,
+        fixed_text=fixed_text,
     )
     if config.path:
         path = pathlib.Path(config.path).expanduser()
@@ -72,4 +83,7 @@ def load(
             'config.data names no data: set config.data.path to a pickle in MMSA '
             'format, or use --config=configs/demo.py, which needs none.'
         )
-    return scaling.standardize(dataset) if config.standardize else (dataset, None)
+    statistics = None
+    if config.standardize:
+        dataset, statistics = scaling.standardize(dataset)
+    return modalities.keep_only(dataset, config.modalities), statistics

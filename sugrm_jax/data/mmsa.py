@@ -50,8 +50,8 @@ OPTIONAL = (
 )
 
 # The fields that are sequences, and the axis of their steps; their name in a file.
-_STEPS = {'tokens': 2, 'audio': 1, 'vision': 1}
-_NAMES = {'tokens': 'text_bert', 'audio': 'audio', 'vision': 'vision'}
+_STEPS = {'tokens': 2, 'text': 1, 'audio': 1, 'vision': 1}
+_NAMES = {'tokens': 'text_bert', 'text': 'text', 'audio': 'audio', 'vision': 'vision'}
 
 Tokenizer = Callable[[list[str]], np.ndarray]
 
@@ -62,6 +62,7 @@ def load_dataset(
     label_range: float = 3.0,
     strict: bool = False,
     tokenizer: Tokenizer | None = None,
+    fixed_text: bool = False,
 ) -> Dataset:
     """Reads an MMSA file.
 
@@ -72,6 +73,8 @@ def load_dataset(
       strict: refuse ids that are in more than one split, rather than note them.
       tokenizer: `N` texts → int32 `[N, 3, L_t]` (ids, mask, segment ids), for splits
         that have no `text_bert`.
+      fixed_text: read the fixed text features `text`, too. A split without `text_bert`
+        then has no tokens but a mask: the steps of `text` that are not all 0.
 
     Returns:
       The data set. Its notes say what was mended and what is odd.
@@ -87,6 +90,7 @@ def load_dataset(
         label_range=label_range,
         strict=strict,
         tokenizer=tokenizer,
+        fixed_text=fixed_text,
     )
 
 
@@ -115,6 +119,7 @@ def make_dataset(
     label_range: float = 3.0,
     strict: bool = False,
     tokenizer: Tokenizer | None = None,
+    fixed_text: bool = False,
 ) -> Dataset:
     """The data set in `raw`, which is laid out as an MMSA file.
 
@@ -122,7 +127,7 @@ def make_dataset(
       raw: by split, a dict of arrays.
       path: where it came from, for messages.
       sha256: the file's fingerprint; None for arrays that were simulated.
-      label_range, strict, tokenizer: see `load_dataset`.
+      label_range, strict, tokenizer, fixed_text: see `load_dataset`.
 
     Raises:
       UserError: a split or field is missing or empty, of another size, rank or type
@@ -133,7 +138,7 @@ def make_dataset(
     splits, notes = {}, []
     for name in SPLITS:
         splits[name], found = _split(
-            raw[name], f'{path}, split {name}', label_range, tokenizer
+            raw[name], f'{path}, split {name}', label_range, tokenizer, fixed_text
         )
         notes += [f'{name}: {note}' for note in found]
     check_same(splits, path)
@@ -183,9 +188,9 @@ def check_same(splits: dict[str, Split], path: str) -> None:
     """Raises a `UserError` unless all splits have the same widths and modalities."""
     first = splits['train']
     for name, split in splits.items():
-        for field in ('audio', 'vision'):
+        for field in ('text', 'audio', 'vision'):
             ours, theirs = (getattr(s, field) for s in (first, split))
-            if ours.shape[2] != theirs.shape[2]:
+            if ours is not None and ours.shape[2] != theirs.shape[2]:
                 raise UserError(
                     f'{path}: {field} has the shape {fields.shape(ours)} in train and '
                     f'{fields.shape(theirs)} in {name}; the width, which comes last, '
@@ -202,6 +207,8 @@ def pad(splits: dict[str, Split]) -> tuple[dict[str, Split], list[str]]:
     """The splits with sequences as long as the longest split's, and notes on it."""
     notes = []
     for field, axis in _STEPS.items():
+        if getattr(splits['train'], field) is None:
+            continue
         sizes = {n: getattr(split, field).shape[axis] for n, split in splits.items()}
         longest = max(sizes.values())
         splits = {
@@ -229,7 +236,11 @@ def shared_ids(splits: dict[str, Split]) -> dict[str, list[str]]:
 
 
 def _split(
-    raw: Mapping, where: str, label_range: float, tokenizer: Tokenizer | None
+    raw: Mapping,
+    where: str,
+    label_range: float,
+    tokenizer: Tokenizer | None,
+    fixed_text: bool,
 ) -> tuple[Split, list[str]]:
     """One split, and notes on what was mended or is odd in it."""
     ids = fields.strings(raw['id'], f'{where}: id')
@@ -240,7 +251,16 @@ def _split(
             fields.check_count(raw[field], len(ids), f'{where}: {field}')
     label = _label(raw, ids, label_range, where)
     raw_text = fields.strings(raw['raw_text'], f'{where}: raw_text')
-    arrays, notes = {'tokens': _tokens(raw, raw_text, where, tokenizer)}, []
+    arrays, notes = {}, []
+    if fixed_text:
+        arrays['text'], bad = _fixed_text(raw, where)
+        notes += _bad_note('text', bad)
+        if 'text_bert' not in raw:
+            arrays['tokens'] = _mask_only(arrays['text'])
+    if 'tokens' not in arrays:
+        arrays['tokens'] = _tokens(raw, raw_text, where, tokenizer)
+    if fixed_text:
+        _check_steps(arrays['text'], arrays['tokens'], where)
     for field in ('audio', 'vision'):
         array, bad = fields.features(raw[field], f'{where}: {field}')
         claimed = raw.get(f'{field}_lengths')
@@ -264,6 +284,32 @@ def _label(raw: Mapping, ids: list[str], label_range: float, where: str) -> np.n
             f'{where} are all {label[0]:g}: there is nothing to learn or to measure.'
         )
     return label
+
+
+def _fixed_text(raw: Mapping, where: str) -> tuple[np.ndarray, int]:
+    if 'text' not in raw:
+        raise UserError(
+            f"{where} has no field 'text', which text.pretrained='file' asks for; name "
+            'a BERT there, or use a file with fixed text features.'
+        )
+    fields.check_count(raw['text'], len(raw['id']), f'{where}: text')
+    return fields.features(raw['text'], f'{where}: text')
+
+
+def _mask_only(text: np.ndarray) -> np.ndarray:
+    """Tokens that are nothing but the mask of fixed features."""
+    length = fields.lengths(text, None, 'text')
+    tokens = np.zeros((len(text), 3, text.shape[1]), np.int32)
+    tokens[:, 1] = np.arange(text.shape[1]) < length[:, None]
+    return tokens
+
+
+def _check_steps(text: np.ndarray, tokens: np.ndarray, where: str) -> None:
+    if text.shape[1] != tokens.shape[2]:
+        raise UserError(
+            f'{where}: text has {text.shape[1]} steps and text_bert {tokens.shape[2]}; '
+            'they must be the same tokens.'
+        )
 
 
 def _tokens(

@@ -1,8 +1,9 @@
-"""The text encoder: a pretrained BERT, fine-tuned with everything else or frozen."""
+"""The text encoder: a pretrained BERT, fine-tuned or frozen, or a file's features."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ from sugrm_jax.layers.bert import Bert, BertConfig
 from sugrm_jax.types import Array, Batch
 
 COMPUTE_TYPES = ('float32', 'bfloat16')
+# As `TextConfig.pretrained`: no encoder, but the features that the data bring.
+FILE = 'file'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,8 @@ class TextConfig:
     """Settings of the text encoder.
 
     Attributes:
-      pretrained: a folder, a name on the Hugging Face hub, or 'minilm'.
+      pretrained: a folder, a name on the Hugging Face hub, 'minilm', or 'file': the
+        fixed `text` features of the data.
       finetune: train it, or freeze it (then without dropout, too).
       compute_dtype: 'float32' or 'bfloat16'; parameters are float32 either way.
       length: steps to tokenise to, where the data hold no tokens.
@@ -35,6 +39,8 @@ class TextConfig:
 
     def __post_init__(self):
         choice(self.compute_dtype, COMPUTE_TYPES, 'compute_dtype')
+        if self.finetune and self.pretrained == FILE:
+            raise ValueError("finetune must be false where pretrained is 'file'")
         if self.length < 2:
             raise ValueError('length must be at least 2, for [CLS] and [SEP]')
 
@@ -42,27 +48,48 @@ class TextConfig:
 class TextEncoder(nn.Module):
     """BERT over a batch's tokens, packed into rows where the batch says so.
 
+    Where the batch brings fixed text features it gives those.
+
     Attributes:
-      bert_config: sizes of the pretrained model.
+      bert_config: sizes of the pretrained model; None where there is none.
       config: settings.
     """
 
-    bert_config: BertConfig
+    bert_config: BertConfig | None
     config: TextConfig
 
     @nn.compact
-    def __call__(self, batch: Batch, deterministic: bool) -> Array:
-        """Last hidden states, float32 `[B, L_t, D_t]`; 0 at padded steps if packed."""
-        bert = Bert(self.bert_config, jnp.dtype(self.config.compute_dtype), name='bert')
-        deterministic = deterministic or not self.config.finetune
+    def __call__(
+        self,
+        batch: Batch,
+        deterministic: bool,
+        adapt: Callable[[Array], Array] | None = None,
+    ) -> Array:
+        """Last hidden states, float32 `[B, L_t, D_t]`; 0 at padded steps if packed.
+
+        Args:
+          batch: its tokens, or fixed features.
+          deterministic: no dropout.
+          adapt: changes BERT's embeddings (see `Bert`): of the rows that
+            `batch.packing` describes, if packed. It learns in a frozen BERT, too.
+        """
+        if batch.text is not None:
+            return batch.text
+        frozen, encoder = not self.config.finetune, Bert
+        if frozen:
+            stop, starting = jax.lax.stop_gradient, self.is_initializing()
+            encoder = nn.map_variables(Bert, 'params', stop, init=starting)
+        dtype = jnp.dtype(self.config.compute_dtype)
+        bert = encoder(self.bert_config, dtype, name='bert')
+        settings = {'deterministic': deterministic or frozen, 'adapt': adapt}
         if batch.packing is None:
             ids, mask, segments = jnp.moveaxis(batch.tokens, 1, 0)
-            hidden = bert(ids, mask, segments, deterministic=deterministic)
+            hidden = bert(ids, mask, segments, **settings)
         else:
             rows = packing.packed_bert_inputs(batch.tokens, batch.packing)
-            hidden = bert(**rows, deterministic=deterministic)
+            hidden = bert(**rows, **settings)
             hidden = packing.unpack(hidden, batch.packing, batch.tokens.shape[2])
-        return hidden if self.config.finetune else jax.lax.stop_gradient(hidden)
+        return hidden
 
 
 class TokenPacker:

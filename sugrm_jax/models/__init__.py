@@ -1,19 +1,29 @@
-"""The registry: name of a system → what builds it."""
+"""Finds the system that a config names: a file of this folder, or your own module."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import pkgutil
 from collections.abc import Mapping
 
 from sugrm_jax.config import unknown_name
 from sugrm_jax.layers.text import TextEncoder
-from sugrm_jax.models import sugrm
 from sugrm_jax.models.system import System
 
-BUILDERS = {'sugrm': sugrm.build}
+
+def names() -> list[str]:
+    """The systems that come with the package."""
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(set(found) - {'system'})
 
 
 def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
     """Builds the system that `model['name']` names.
+
+    The name is that of a file in this folder, such as 'sugrm', or, with dots, of any
+    module that can be imported, such as 'my_package.my_model'. The module has a
+    function `build(model, objective, text) → System`.
 
     Args:
       model: `config.model`.
@@ -24,6 +34,16 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
       UserError: no such system, or settings that do not fit it.
     """
     name = model['name']
-    if name not in BUILDERS:
-        raise unknown_name('config.model.name', name, BUILDERS)
-    return BUILDERS[name](model, objective, text)
+    if '.' not in name and name not in names():
+        raise unknown_name('config.model.name', name, [*names(), 'a.module.of.yours'])
+    path = name if '.' in name else f'{__name__}.{name}'
+    if not _importable(path):
+        raise unknown_name('config.model.name', name, [*names(), 'a.module.of.yours'])
+    return importlib.import_module(path).build(model, objective, text)
+
+
+def _importable(path: str) -> bool:
+    try:
+        return importlib.util.find_spec(path) is not None
+    except ModuleNotFoundError:  # of a package on the way
+        return False

@@ -167,9 +167,15 @@ def _paths(ax: Axes, generated: np.ndarray, picks: np.ndarray, m: np.ndarray) ->
         _line(ax, epochs, generated[:, i], color=colour)
 
 
+def _generated(labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Generated labels `[epochs, N]` of the modalities that have them."""
+    return {s: labels[s] for s in MODALITIES if s in labels}
+
+
 def _picks(labels: Mapping[str, np.ndarray]) -> np.ndarray:
     """Samples spread evenly over `y_m`, among those with the most modalities."""
-    present = sum(np.isfinite(labels[s][-1]).astype(int) for s in MODALITIES)
+    last = [np.isfinite(x[-1]).astype(int) for x in _generated(labels).values()]
+    present = sum(last)
     fullest = np.flatnonzero(present == present.max())
     order = fullest[np.argsort(labels['m'][fullest], kind='stable')]
     spread = np.linspace(0, len(order) - 1, min(PATHS, len(order)))
@@ -181,17 +187,20 @@ def label_paths(labels: Mapping[str, np.ndarray]) -> Figure:
     """How the generated labels of each modality move and settle (paper, figure 4).
 
     Rows: their distribution at every epoch; the paths of a few samples; the mean
-    change from one epoch to the next. Columns: text, audio, vision.
+    change from one epoch to the next. Columns: text, audio, vision, those of them
+    that have generated labels.
 
     Args:
       labels: the arrays of `labels.npz`.
     """
     figure = _figure(11, 9)
-    axes = figure.subplots(3, 3, sharex=True, sharey='row')
-    reach = 1.05 * _reach(*(labels[s] for s in MODALITIES))
+    every = _generated(labels)
+    axes = figure.subplots(3, len(every), sharex=True, sharey='row', squeeze=False)
+    reach = 1.05 * _reach(*every.values())
     picks, meshes = _picks(labels), []
-    for s, (spread, single, change) in zip(MODALITIES, axes.T, strict=True):
-        generated = labels[s]
+    for (s, generated), (spread, single, change) in zip(
+        every.items(), axes.T, strict=True
+    ):
         spread.set_title(f'{NAMES[s]}: all samples')
         single.set_title(f'{NAMES[s]}: {len(picks)} single samples')
         change.set_title(f'{NAMES[s]}: change per epoch')
@@ -231,7 +240,7 @@ def _finish_paths(
         ax.set_ylim(-reach, reach)
     axes[2, 0].set_ylim(bottom=0)
     for ax in axes[2]:
-        _epochs(ax, len(labels['t']))
+        _epochs(ax, len(next(iter(_generated(labels).values()))))
         ax.set_xlabel('epoch')
     axes[0, 0].set_ylabel('generated label')
     axes[1, 0].set_ylabel('generated label')

@@ -144,6 +144,15 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text('utf-8'))
 
 
+def read_text(path: str | Path) -> str:
+    """Reads a text file; '' when there is none. Raises UserError: not readable."""
+    path = Path(path)
+    if not path.exists():
+        return ''
+    with _reading(path):
+        return path.read_text('utf-8', 'replace')
+
+
 def write_history(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes one JSON line per epoch, all of them each time.
 
@@ -213,10 +222,12 @@ def write_labels(
       path: the file, npz.
       ids: `N` names of the training utterances.
       m: `y_m`, `[N]`.
-      generated: by modality, `[epochs, N]`, NaN where a sample lacks the modality.
+      generated: by modality that has them, `[epochs, N]`, NaN where a sample lacks it.
       truth: annotated or planted unimodal labels by modality, `[N]`; may be empty.
     """
-    arrays = {s: np.asarray(generated[s], np.float32) for s in MODALITIES}
+    arrays = {
+        s: np.asarray(generated[s], np.float32) for s in MODALITIES if s in generated
+    }
     known = {f'truth_{s}': np.asarray(u, np.float32) for s, u in truth.items()}
     out = io.BytesIO()
     np.savez_compressed(
@@ -226,7 +237,7 @@ def write_labels(
 
 
 def read_labels(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads `ids`, `m` `[N]`, `t`, `a`, `v` `[epochs, N]` and any `truth_s` `[N]`."""
+    """Reads `ids`, `m` `[N]`, any of `t`, `a`, `v` `[epochs, N]` and `truth_s` `[N]`."""
     path = Path(path)
     with _reading(path), open(path, 'rb') as file:
         return dict(np.load(file, allow_pickle=False))

@@ -30,7 +30,7 @@ def known(
     Returns:
       Three arrays of one length, or None when no sample has all three.
     """
-    if f'truth_{s}' not in labels:
+    if s not in labels or f'truth_{s}' not in labels:
         return None
     generated = labels[s][-1 if epoch is None else epoch - 1]
     three = np.stack([generated, labels['m'], labels[f'truth_{s}']])
@@ -49,8 +49,8 @@ def compare(
 
     Returns:
       By modality `n` (samples), `r` and `mae` of the generated labels, and
-      `baseline_r` and `baseline_mae` of `y_m`; None for a modality without known
-      labels, and None as a whole when no modality has any. An undefined correlation
+      `baseline_r` and `baseline_mae` of `y_m`; None for a modality without known or
+      without generated labels, and None as a whole when no modality has any. An undefined correlation
       is NaN.
     """
     table = {}

@@ -1,6 +1,6 @@
 """Checkpoints with orbax: the best parameters, and all of the latest state.
 
-Two folders: `best/` holds the parameters to predict with, `latest/` everything a run
+Two folders: `best/` holds the variables to predict with, `latest/` everything a run
 needs to go on as if it had never stopped. `best/` keeps two: while a new best is there
 and `latest/` does not know of it yet, a stopped run goes on from the one before.
 """
@@ -59,13 +59,14 @@ class Checkpoints:
         self._latest = _manager(self.folder / 'latest', keep=1)
         self._best = _manager(self.folder / 'best', keep=2)
 
-    def save_best(self, epoch: int, params: PyTree) -> None:
-        """Keeps the parameters of a new best epoch, and those of the best before it."""
+    def save_best(self, epoch: int, variables: PyTree) -> None:
+        """Keeps the variables of a new best epoch, and those of the best before it."""
         # Of a run that was killed before `latest` knew; elsewhere it may have gone on
         # with other rounding.
         if epoch in self._best.all_steps():
             self._best.delete(epoch)
-        _save(self._best, epoch, {'params': params}, {'identity': self._identity})
+        kept = {'variables': variables}
+        _save(self._best, epoch, kept, {'identity': self._identity})
 
     def save_latest(
         self, state: TrainState, progress: Progress, labels: dict[str, Any]
@@ -78,7 +79,9 @@ class Checkpoints:
           labels: generated labels by modality, `[1 + epochs, N]`.
         """
         meta = {'identity': self._identity, 'progress': dataclasses.asdict(progress)}
-        trees = {'state': state, 'labels': labels}
+        trees = {'state': state}
+        if labels:  # orbax refuses an empty tree
+            trees['labels'] = labels
         _save(self._latest, int(state.step), trees, meta)
 
     def restore_latest(
@@ -97,13 +100,11 @@ class Checkpoints:
             return None
         meta = _restore(self._latest, step, meta=ocp.args.JsonRestore())['meta']
         self._refuse_another(meta)
-        kept = _restore(
-            self._latest,
-            step,
-            state=ocp.args.StandardRestore(_abstract(state)),
-            labels=ocp.args.StandardRestore(),
-        )
-        return kept['state'], Progress(**meta['progress']), kept['labels']
+        wanted = {'state': ocp.args.StandardRestore(_abstract(state))}
+        if (self._latest.directory / str(step) / 'labels').exists():
+            wanted['labels'] = ocp.args.StandardRestore()
+        kept = _restore(self._latest, step, **wanted)
+        return kept['state'], Progress(**meta['progress']), kept.get('labels', {})
 
     def _refuse_another(self, meta: dict[str, Any]) -> None:
         found = differences(meta['identity'], self._identity)
@@ -114,14 +115,14 @@ class Checkpoints:
                 + '\nGo on with the old settings, or name another --workdir.'
             )
 
-    def restore_best(self, epoch: int, params: PyTree) -> PyTree:
-        """The parameters of that best epoch, placed like `params`.
+    def restore_best(self, epoch: int, variables: PyTree) -> PyTree:
+        """The variables of that best epoch, placed like `variables`.
 
         Raises:
           UserError: they are damaged or gone.
         """
-        args = ocp.args.StandardRestore(_abstract(params))
-        return _restore(self._best, epoch, params=args)['params']
+        args = ocp.args.StandardRestore(_abstract(variables))
+        return _restore(self._best, epoch, variables=args)['variables']
 
     def close(self) -> None:
         self._latest.close()

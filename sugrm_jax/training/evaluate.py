@@ -12,33 +12,35 @@ from sugrm_jax import parallel
 from sugrm_jax.data.batches import gather, samples_of
 from sugrm_jax.errors import UserError
 from sugrm_jax.metrics import regression_metrics
-from sugrm_jax.types import MODALITIES, TASKS, Batch, Outputs, Plan, PyTree, Split
+from sugrm_jax.types import MODALITIES, Batch, Outputs, Plan, PyTree, Split
 
 EvalStep = Callable[[PyTree, Batch], Outputs]
 
 
 def predict(
-    eval_step: EvalStep, params: PyTree, split: Split, plans: list[Plan], mesh: Mesh
+    eval_step: EvalStep, variables: PyTree, split: Split, plans: list[Plan], mesh: Mesh
 ) -> dict[str, np.ndarray]:
     """Predictions by task, float32 `[N]`; NaN where a modality is absent.
 
+    The tasks are those that the model predicts.
+
     Args:
       eval_step: compiled `step.eval_step`.
-      params: of the model.
+      variables: of the model.
       split: on the host.
       plans: of batches that hold each sample of the split once.
       mesh: the devices.
     """
-    predictions = {task: np.empty(len(split), np.float32) for task in TASKS}
+    predictions = {}
     for one in [plan[i] for plan in plans for i in range(len(plan.index))]:
         batch = gather(samples_of(split), one)
-        outputs = jax.device_get(eval_step(params, parallel.split_rows(batch, mesh)))
+        outputs = jax.device_get(eval_step(variables, parallel.split_rows(batch, mesh)))
         real = batch.weight > 0
-        for task in TASKS:
-            values = outputs.prediction[task]
+        for task, values in outputs.prediction.items():
             if task in MODALITIES:
                 values = np.where(outputs.present[task], values, np.nan)
-            predictions[task][batch.index[real]] = values[real]
+            whole = predictions.setdefault(task, np.empty(len(split), np.float32))
+            whole[batch.index[real]] = values[real]
     return predictions
 
 

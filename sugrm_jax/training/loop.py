@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -25,6 +26,7 @@ from sugrm_jax.training.plans import Plans
 from sugrm_jax.training.programs import compile_both, make_programs
 from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
+from sugrm_jax.training.shared import Shared
 from sugrm_jax.training.state import start_state
 from sugrm_jax.training.workdir import claimed, identity, provenance
 from sugrm_jax.types import PyTree, Samples
@@ -37,6 +39,10 @@ def train(
     config: Mapping[str, Any],
     workdir: str | pathlib.Path,
     console: Console | None = None,
+    *,
+    shared: Shared | None = None,
+    shown: TrainingProgress | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Trains one model, tests it once and writes the results.
 
@@ -47,6 +53,11 @@ def train(
       config: as the files in `configs/` give it.
       workdir: the run's folder; made when it does not exist.
       console: where to say what happens; the terminal by default.
+      shared: what is given to all runs of a process, so that they load the same data
+        and compile the same programs only once; no run's numbers depend on it.
+      shown: the progress on the console; a bar and a line for every epoch by default.
+      on_epoch: called after every epoch that this call trains, once it is saved, with
+        its row of `metrics.jsonl`. What it raises ends the run there.
 
     Returns:
       What `results.json` holds.
@@ -56,17 +67,33 @@ def train(
         loss that is not finite; a full disk.
       Interrupted: SIGTERM or Ctrl-C came; all steps that were done are saved.
     """
+    options = dict(shared=shared, shown=shown, on_epoch=on_epoch)
+    with fitted(config, workdir, console, **options) as run:
+        return run.finish(plain(config))
+
+
+@contextlib.contextmanager
+def fitted(
+    config: Mapping[str, Any],
+    workdir: str | pathlib.Path,
+    console: Console | None = None,
+    *,
+    shared: Shared | None = None,
+    shown: TrainingProgress | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> Iterator[Run]:
+    """Context with a run that is trained and not tested; for the rest see `train`."""
     config = plain(config)
     console = console or Console()
     with claimed(workdir) as folder, StopRequest() as stop:
         setup = prepare(config)
         for note in setup.dataset.notes:
             console.print(f'note: {note}', highlight=False, markup=False)
-        checkpoints = Checkpoints(folder, identity(config, setup.dataset))
+        checkpoints = Checkpoints(folder, identity(config, setup.dataset.sha256))
         run = Run(setup, checkpoints, folder, console)
         record.write_scaling(folder, setup.scaling)
-        run.fit(stop)
-        return run.finish(config)
+        run.fit(stop, shown or TrainingProgress(console), on_epoch)
+        yield run
 
 
 class Run:
@@ -103,7 +130,9 @@ class Run:
         )
         # One program, for many small ones are slow to start.
         start = jax.jit(start, out_shardings=parallel.replicated(self.mesh))
-        self.state = start(setup.params, labels=setup.dataset.train.label)
+        self.state = start(
+            setup.params, labels=setup.dataset.train.label, stats=setup.stats
+        )
         self.progress = Progress()
         # Row 0: the labels before the first epoch.
         self.labels = self._labels()
@@ -129,18 +158,26 @@ class Run:
         waited = completed - progress.best_epoch
         return completed >= config.epochs or waited >= config.patience
 
-    def fit(self, stop: StopRequest) -> None:
+    def fit(
+        self,
+        stop: StopRequest,
+        shown: TrainingProgress,
+        on_epoch: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
         """Trains until patience or epochs are used up, or a signal asks to stop."""
         if self.done:
             return
         samples = samples_of(self.setup.dataset.train)
         samples = parallel.replicate(samples, self.mesh)
-        with stop.deferred(), TrainingProgress(self.console) as shown:
+        with stop.deferred(), shown:
             self._compile(samples)
             while not self.done:
                 self._epoch(samples, stop, shown)
                 if self.progress.step == self.plans.steps:
-                    self._end_epoch(shown)
+                    row = self._end_epoch()
+                    shown.end_epoch(row)
+                    if on_epoch:
+                        on_epoch(row)
                 else:
                     self._save_latest()
                 if stop.signum:
@@ -159,7 +196,7 @@ class Run:
         self.wait_for_evaluation = compile_both(
             self.programs,
             train=(self.state, samples, placed, *numbers, key),
-            evaluate=[(self.state.eval_params, batch) for batch in batches],
+            evaluate=[(self.state.variables, batch) for batch in batches],
         )
 
     def _epoch(
@@ -224,22 +261,23 @@ class Run:
     def _save_latest(self) -> None:
         self.checkpoints.save_latest(self.state, self.progress, self.labels)
 
-    def predict(self, split_name: str, params: PyTree) -> dict[str, np.ndarray]:
+    def predict(self, split_name: str, variables: PyTree) -> dict[str, np.ndarray]:
         """Predictions by task for a whole split."""
         self.wait_for_evaluation()
         split = self.setup.dataset.splits[split_name]
         plans = self.plans.whole[split_name]
-        return evaluate.predict(self.programs.evaluate, params, split, plans, self.mesh)
+        step = self.programs.evaluate
+        return evaluate.predict(step, variables, split, plans, self.mesh)
 
-    def _end_epoch(self, shown: TrainingProgress) -> None:
-        """Validates, records, and keeps the checkpoints."""
+    def _end_epoch(self) -> dict[str, Any]:
+        """Validates, records, and keeps the checkpoints; gives the epoch's row."""
         started = time.monotonic()
         setup, progress = self.setup, self.progress
         optim = setup.experiment.optim
         if optim.drop_partial and optim.accumulate > 1:
             opt_state = drop_partial_group(self.state.opt_state)
             self.state = self.state.replace(opt_state=opt_state)
-        predictions = self.predict('valid', self.state.eval_params)
+        predictions = self.predict('valid', self.state.variables)
         dataset = setup.dataset
         valid = evaluate.evaluate(predictions, dataset.valid, dataset.label_range)
         best = valid['mae'] < progress.best_mae
@@ -260,18 +298,18 @@ class Run:
         progress.batches, progress.seconds = [], 0.0
         # In this order: a run killed in between computes the same best again.
         if best:
-            self.checkpoints.save_best(row['epoch'], self.state.eval_params)
+            self.checkpoints.save_best(row['epoch'], self.state.variables)
         self._save_latest()
         record.write_progress(self.workdir, progress.history)
-        shown.end_epoch(row)
+        return row
 
     def finish(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Tests the best parameters and writes results, predictions and report."""
-        params = self.state.eval_params
-        params = self.checkpoints.restore_best(self.progress.best_epoch, params)
+        """Tests the best variables and writes results, predictions and report."""
+        variables = self.state.variables
+        variables = self.checkpoints.restore_best(self.progress.best_epoch, variables)
         self.checkpoints.close()
         predictions = {
-            name: self.predict(name, params) for name in self.setup.dataset.splits
+            name: self.predict(name, variables) for name in self.setup.dataset.splits
         }
         return record.write_results(
             self.workdir,

@@ -16,7 +16,6 @@ from sugrm_jax.results import files, unimodal
 from sugrm_jax.training import evaluate
 from sugrm_jax.training.checkpoint import Progress
 from sugrm_jax.training.setup import Setup
-from sugrm_jax.types import MODALITIES
 
 
 def epoch_means(reports: list) -> dict[str, float]:
@@ -70,14 +69,15 @@ def write_results(
     dataset, best = setup.dataset, progress.best_epoch
     labels = {s: x[1:] for s, x in labels.items()}
     labels = _mark_absent(labels, predictions['train'])
-    train = dataset.train
-    path = workdir / files.LABELS
-    files.write_labels(path, train.ids, train.label, labels, train.unimodal)
-    chosen = {s: labels[s][best - 1] for s in MODALITIES}
+    chosen = {s: x[best - 1] for s, x in labels.items()}
     rows = _prediction_rows(dataset, predictions, chosen)
     files.write_predictions(workdir / files.PREDICTIONS, rows)
     results = _results(config, setup, progress, predictions)
-    results['unimodal'] = unimodal.compare(files.read_labels(path), best)
+    results['unimodal'] = None
+    if labels:
+        train, path = dataset.train, workdir / files.LABELS
+        files.write_labels(path, train.ids, train.label, labels, train.unimodal)
+        results['unimodal'] = unimodal.compare(files.read_labels(path), best)
     files.write_json(workdir / files.RESULTS, results)
     report = page.write_report(workdir)
     console.print(page.summary_table(results, report), highlight=False, markup=False)
@@ -113,8 +113,10 @@ def _prediction_rows(dataset, predictions, generated) -> list[dict]:
 
 def _results(config, setup, progress, predictions) -> dict[str, Any]:
     dataset = setup.dataset
-    sizes = {name: _size(params) for name, params in setup.params.items()}
-    frozen = 0 if setup.experiment.text.finetune else sizes['text']
+    trained, frozen = _size(setup.params), _size(setup.frozen)
+    if not setup.experiment.text.finetune:
+        inside = _size(setup.params.get('text', {}))
+        trained, frozen = trained - inside, frozen + inside
     seconds = [row['seconds'] for row in progress.history]
     metrics = {
         name: evaluate.evaluate(
@@ -142,8 +144,8 @@ def _results(config, setup, progress, predictions) -> dict[str, Any]:
             'samples': {name: len(split) for name, split in dataset.splits.items()},
         },
         'parameters': {
-            'total': sum(sizes.values()),
-            'trainable': sum(sizes.values()) - frozen,
+            'total': trained + frozen,
+            'trainable': trained,
         },
     }
 

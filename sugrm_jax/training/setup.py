@@ -15,12 +15,12 @@ import optax
 from sugrm_jax import models
 from sugrm_jax.config import at_least, between, typed
 from sugrm_jax.data import load
-from sugrm_jax.data.batches import batch_count, gather, samples_of
+from sugrm_jax.data.batches import batch_count, batch_index, gather, samples_of
 from sugrm_jax.layers import bert, pretrained
-from sugrm_jax.layers.text import TextConfig, TextEncoder
+from sugrm_jax.layers.text import FILE, TextConfig, TextEncoder, TokenPacker
 from sugrm_jax.models.system import System
 from sugrm_jax.training.optim import OptimConfig, make_optimizer
-from sugrm_jax.types import Dataset, Plan, PyTree
+from sugrm_jax.types import Dataset, Plan, PyTree, Split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +75,14 @@ class Setup:
 
     Attributes:
       experiment: typed config.
-      dataset: read, checked and, where asked for, standardised.
+      dataset: read, checked and, where asked for, standardised; with text features
+        where the text encoder is not part of training.
       scaling: the statistics it was standardised with, or None.
       system: model and objective.
       params: initial parameters, pretrained ones included.
-      optimizer: of these parameters.
+      stats: initial statistics, by Flax collection (`TrainState.stats`).
+      frozen: parameters of a text encoder that is not part of training, or {}.
+      optimizer: of `params`.
     """
 
     experiment: Experiment
@@ -87,6 +90,8 @@ class Setup:
     scaling: Any
     system: System
     params: PyTree
+    stats: dict[str, PyTree]
+    frozen: PyTree
     optimizer: optax.GradientTransformation
 
 
@@ -103,15 +108,27 @@ def prepare(config: Mapping[str, Any]) -> Setup:
     text_config = experiment.text
     # Found once, and only after the data are known to be good: it may be a download.
     find = functools.cache(lambda: pretrained.resolve(text_config.pretrained))
-    dataset, scaling = load.load(experiment.data, find, text_config.length)
-    folder = find()
-    bert_config = pretrained.read_config(folder)
-    for split in dataset.splits.values():
-        bert.check_tokens(split.tokens, bert_config, dataset.path)
+    fixed = text_config.pretrained == FILE
+    dataset, scaling = load.load(
+        experiment.data, find, text_config.length, fixed_text=fixed
+    )
+    bert_config, encoder = None, {}
+    if not fixed:
+        bert_config = pretrained.read_config(find())
+        for split in dataset.splits.values():
+            bert.check_tokens(split.tokens, bert_config, dataset.path)
+        encoder = {'bert': pretrained.load_params(find(), bert_config)}
     text = TextEncoder(bert_config, text_config)
     system = models.build(experiment.model, experiment.objective, text)
-    params = initial_params(system, dataset, experiment.seed)
-    params['text'] = {'bert': pretrained.load_params(folder, bert_config)}
+    if encoder and not text_config.finetune and system.text_first:
+        encode = functools.partial(encode_text, text, encoder, system.packs_text)
+        dataset = dataset.map(
+            lambda split: dataclasses.replace(split, text=encode(split))
+        )
+    params, stats = initial_variables(system, dataset, experiment.seed)
+    part_of_training = dataset.train.text is None
+    if part_of_training:
+        params['text'] = encoder
     optimizer = make_optimizer(
         experiment.optim,
         params,
@@ -119,17 +136,48 @@ def prepare(config: Mapping[str, Any]) -> Setup:
         steps_per_epoch=batch_count(len(dataset.train), experiment.train.batch),
         frozen=() if text_config.finetune else ('text',),
     )
-    return Setup(experiment, dataset, scaling, system, params, optimizer)
+    frozen = {} if part_of_training else encoder
+    return Setup(
+        experiment, dataset, scaling, system, params, stats, frozen, optimizer
+    )
 
 
-def initial_params(system: System, dataset: Dataset, seed: int) -> dict[str, PyTree]:
-    """Parameters of everything but the text encoder, whose are pretrained."""
+def encode_text(
+    text: TextEncoder, params: PyTree, packs: bool, split: Split, size: int = 64
+) -> np.ndarray:
+    """Text features of every utterance, float32 `[N, L_t, D_t]`.
+
+    Args:
+      text: the encoder.
+      params: its parameters.
+      packs: whether utterances may share rows, for then padded steps are not encoded.
+      split: whose tokens.
+      size: utterances encoded at a time.
+    """
+    encode = jax.jit(lambda params, batch: text.apply({'params': params}, batch, True))
+    index = batch_index(np.arange(len(split)), size, size, len(split))
+    packer = TokenPacker(split.tokens)
+    packing = packer(index, packer.rows(index)) if packs else None
+    plan, samples = Plan(index, packing), samples_of(split)
+    parts = [encode(params, gather(samples, plan[i])) for i in range(len(index))]
+    return np.concatenate(parts)[: len(split)]
+
+
+def initial_variables(
+    system: System, dataset: Dataset, seed: int
+) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
+    """Parameters of everything but the text encoder, whose are pretrained.
+
+    Returns:
+      Parameters, and statistics by Flax collection.
+    """
     batch = gather(samples_of(dataset.train), Plan(np.zeros(1, np.int32)))
 
     # Compiled as one function, so that what is thrown away is never computed.
     @jax.jit
     def init(key):
-        params = system.model.init(key, jax.tree.map(jnp.asarray, batch), True)
-        return {k: v for k, v in params['params'].items() if k != 'text'}
+        stats = system.model.init(key, jax.tree.map(jnp.asarray, batch), True)
+        params = stats.pop('params')
+        return {k: v for k, v in params.items() if k != 'text'}, stats
 
     return init(jax.random.key(seed))

@@ -23,6 +23,8 @@ class TrainState(flax.struct.PyTreeNode):
       memory: of the objective; SUGRM's holds features, centroids and the
         momentum-averaged labels.
       average: exponential moving average of the parameters, or None when off.
+      stats: what the model keeps beside its parameters, by Flax collection: running
+        statistics, `{'batch_stats': …}`, where it has a BatchNorm; else empty.
     """
 
     step: Array
@@ -30,11 +32,13 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: PyTree
     memory: PyTree
     average: PyTree | None
+    stats: dict[str, PyTree]
 
     @property
-    def eval_params(self) -> PyTree:
-        """The parameters to evaluate and predict with."""
-        return self.params if self.average is None else self.average
+    def variables(self) -> dict[str, PyTree]:
+        """What to evaluate and predict with: parameters and statistics."""
+        params = self.params if self.average is None else self.average
+        return {'params': params, **self.stats}
 
 
 def start_state(
@@ -44,6 +48,7 @@ def start_state(
     labels: Array,
     *,
     averaged: bool,
+    stats: dict[str, PyTree],
 ) -> TrainState:
     """The state before the first step.
 
@@ -53,6 +58,7 @@ def start_state(
       objective: whose memory to start.
       labels: `y_m` `[N]` of the training split.
       averaged: whether to keep a moving average of the parameters.
+      stats: initial statistics, by Flax collection.
     """
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -61,4 +67,5 @@ def start_state(
         memory=objective.start(labels),
         # A copy: a donated state must not hold one buffer twice.
         average=jax.tree.map(jnp.copy, params) if averaged else None,
+        stats=stats,
     )

@@ -13,7 +13,7 @@ from sugrm_jax.data.batches import gather
 from sugrm_jax.losses import weighted_mean
 from sugrm_jax.objectives import Objective
 from sugrm_jax.training.state import TrainState
-from sugrm_jax.types import Array, Batch, Outputs, Plan, Samples
+from sugrm_jax.types import Array, Batch, Outputs, Plan, PyTree, Samples
 
 
 def train_step(
@@ -27,7 +27,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     average_decay: float | None,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """One batch: gradient, parameters, memory.
+    """One batch: gradient, parameters, memory, statistics.
 
     Forward and loss use the current labels; then the objective updates its
     memory from that forward's features (paper, section 3.3).
@@ -50,14 +50,20 @@ def train_step(
     rngs = dict(zip(('dropout', 'sampling'), jax.random.split(key), strict=True))
 
     def loss_fn(params):
-        outputs = model.apply({'params': params}, batch, False, rngs=rngs)
-        terms = objective.loss(outputs, batch, state.memory)
+        outputs, stats = model.apply(
+            {'params': params, **state.stats},
+            batch,
+            False,
+            rngs=rngs,
+            mutable=list(state.stats),
+        )
+        terms = objective.loss(outputs, batch, state.memory) | outputs.losses
         means = {name: weighted_mean(x, batch.weight) for name, x in terms.items()}
         finite = jnp.isfinite(sum(terms.values())) | (batch.weight == 0)
-        return sum(means.values()), (outputs, means, finite)
+        return sum(means.values()), (outputs, stats, means, finite)
 
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (outputs, means, finite)), grads = gradient(state.params)
+    (loss, (outputs, stats, means, finite)), grads = gradient(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     average = state.average
@@ -70,6 +76,7 @@ def train_step(
         opt_state=opt_state,
         memory=objective.update(state.memory, outputs, batch, epoch),
         average=average,
+        stats=stats,
     )
     norm = optax.tree.norm(grads)
     return state, {'loss': loss, **means, 'grad_norm': norm, 'finite': finite}
@@ -118,6 +125,8 @@ def train_steps(
     return jax.lax.fori_loop(first, last, run, (state, reports))
 
 
-def eval_step(params, batch: Batch, *, model: nn.Module) -> Outputs:
-    """One batch without dropout."""
-    return model.apply({'params': params}, batch, True)
+def eval_step(
+    variables: dict[str, PyTree], batch: Batch, *, model: nn.Module
+) -> Outputs:
+    """One batch without dropout, and without losses: none of their work is done."""
+    return model.apply(variables, batch, True).replace(losses={})

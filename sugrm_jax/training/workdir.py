@@ -13,25 +13,35 @@ import filelock
 from sugrm_jax.config import flat
 from sugrm_jax.errors import UserError
 from sugrm_jax.results import files
-from sugrm_jax.types import Dataset
+
+
+class Claimed(UserError):
+    """Another process is at work in the folder."""
 
 
 @contextlib.contextmanager
-def claimed(workdir: str | pathlib.Path) -> Iterator[pathlib.Path]:
+def claimed(
+    workdir: str | pathlib.Path, wait: float = 0
+) -> Iterator[pathlib.Path]:
     """Context in which no other process trains in the folder; made when missing.
 
     A process that dies lets go of it, however it dies.
 
+    Args:
+      workdir: the folder.
+      wait: seconds to wait for another process.
+
     Raises:
-      UserError: the folder cannot be written, or another process is at work in it.
+      Claimed: another process is at work in it.
+      UserError: the folder cannot be written.
     """
     workdir = pathlib.Path(workdir).expanduser()
-    lock = filelock.FileLock(workdir / '.lock', timeout=0)
+    lock = filelock.FileLock(workdir / '.lock', timeout=wait)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except filelock.Timeout as error:
-        raise UserError(
+        raise Claimed(
             f'Another process is training in {workdir}. Wait for it, or name another '
             '--workdir.'
         ) from error
@@ -46,12 +56,12 @@ def claimed(workdir: str | pathlib.Path) -> Iterator[pathlib.Path]:
         lock.release()
 
 
-def identity(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+def identity(config: Mapping[str, Any], data_sha256: str) -> dict[str, Any]:
     """What makes a run this run: its config and the fingerprint of its data."""
     config = flat(config)
     # A file may be moved; what it holds is told by its fingerprint.
     config.pop('data.path')
-    return files.json_ready({'config': config, 'data_sha256': dataset.sha256})
+    return files.json_ready({'config': config, 'data_sha256': data_sha256})
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -173,3 +173,11 @@ def test_planted_without_one_truth(tiny):
     del labels['truth_a']
     axes = figures.planted(labels).axes
     assert [text.get_text() for text in axes[1].texts] == ['no known labels']
+
+
+def test_labels_of_some_modalities_only(tiny):
+    """A model of fewer tasks: one column for each that has generated labels."""
+    some = {k: x for k, x in tiny['labels']().items() if k not in ('t', 'v')}
+    figure = figures.label_paths(some)
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert [title.split(':')[0] for title in titles] == ['audio'] * 3

@@ -45,9 +45,9 @@ def tiny_config(path):
     config.name = 'tiny'
     config.data.path = str(path)
     config.text.pretrained = str(FIXTURES / 'bert_tiny')
-    encoder = config.model.encoder
-    encoder.width, encoder.heads, encoder.layers = 8, 2, 2
-    config.model.common_width = 6
+    spt = config.model.spt
+    spt.width, spt.heads, spt.layers = 8, 2, 2
+    config.model.common_width.m = 6
     for group in config.optim.groups.values():
         group.lr = 1e-3
     config.train = dict(batch=8, eval_batch=4, epochs=3, patience=8)

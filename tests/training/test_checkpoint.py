@@ -19,8 +19,10 @@ LABELS = {'t': np.ones((2, 3), np.float32)}
 
 def line_state(w):
     params = {'w': jnp.float32(w)}
+    objective, labels = line_objective(), jnp.zeros(3)
+    stats = {'batch_stats': {'count': jnp.float32(2 * w)}}
     return start_state(
-        params, optax.adam(0.1), line_objective(), jnp.zeros(3), averaged=False
+        params, optax.adam(0.1), objective, labels, averaged=False, stats=stats
     )
 
 

@@ -81,9 +81,9 @@ def test_data_are_looked_at_before_any_weights_are_fetched(tmp_path):
 
 def test_a_width_that_the_heads_do_not_divide(data_path, tmp_path):
     arguments = overrides(data_path, tmp_path / 'run')
-    done = command(*arguments, '--config.model.encoder.heads=7')
+    done = command(*arguments, '--config.model.spt.heads=7')
     assert done.returncode == 2
-    assert 'config.model.encoder: width 32 is no multiple of heads 7' in done.stderr
+    assert 'config.model.spt: width 32 is no multiple of heads 7' in done.stderr
 
 
 def test_a_misspelt_field_names_the_nearest(tmp_path):

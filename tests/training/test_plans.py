@@ -78,11 +78,12 @@ def test_short_utterances_are_evaluated_apart(setup, monkeypatch):
 def test_cutting_padding_changes_no_prediction(setup, monkeypatch):
     mesh = parallel.data_mesh()
     evaluate_step = make_programs(setup, mesh).evaluate
+    variables = {'params': setup.params, **setup.stats}
     split, found = setup.dataset.train, []
     for worth in (200, 12):
         monkeypatch.setattr(plans_module, 'WORTH_CUTTING', worth)
         plans = Plans(setup, 1).whole['train']
-        found.append(evaluate.predict(evaluate_step, setup.params, split, plans, mesh))
+        found.append(evaluate.predict(evaluate_step, variables, split, plans, mesh))
     assert len(plans) == 2
     for task, predictions in found[0].items():
         # float32 sums in another order, of values of order 1.

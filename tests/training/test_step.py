@@ -20,14 +20,20 @@ DRAWS = ('dropout', 'sampling')
 
 
 class Line:
-    """A model of one weight that can show what it was given."""
+    """A model of one weight that can show what it was given.
 
-    def apply(self, variables, batch, deterministic, rngs=None):
-        draws = {}
-        if not deterministic:
-            draws = {name: jax.random.uniform(key) for name, key in rngs.items()}
+    It counts the samples that it was trained on, and in evaluation adds their number.
+    """
+
+    def apply(self, variables, batch, deterministic, rngs=None, mutable=None):
         product = variables['params']['w'] * batch.audio.reshape(-1)
-        return Outputs({'m': product}, draws | {'m': product}, {})
+        count = variables['batch_stats']['count']
+        if deterministic:
+            return Outputs({'m': product + count}, {'m': product})
+        assert mutable == ['batch_stats']
+        draws = {name: jax.random.uniform(key) for name, key in rngs.items()}
+        outputs = Outputs({'m': product}, draws | {'m': product})
+        return outputs, {'batch_stats': {'count': count + batch.weight.sum()}}
 
 
 def line_objective():
@@ -54,7 +60,8 @@ def line_objective():
 
 def line_batch(x, y, weight):
     x, y, weight = (jnp.array(a, jnp.float32) for a in (x, y, weight))
-    return Batch(None, x, None, None, None, y, jnp.arange(len(x)), weight)
+    index = jnp.arange(len(x))
+    return Batch(None, x, None, None, None, y, index=index, weight=weight)
 
 
 @pytest.fixture
@@ -62,7 +69,10 @@ def stepping():
     """A state before the first step, and one step of plain gradient descent."""
     optimizer, objective = optax.sgd(0.1), line_objective()
     params = {'w': jnp.float32(2)}
-    state = start_state(params, optimizer, objective, jnp.zeros(2), averaged=True)
+    stats = {'batch_stats': {'count': jnp.float32(0)}}
+    state = start_state(
+        params, optimizer, objective, jnp.zeros(2), averaged=True, stats=stats
+    )
 
     def step(state, batch, epoch=1, seed=0):
         return train_step(
@@ -96,6 +106,7 @@ def test_two_steps_by_hand(stepping):
     assert state.average['w'] == pytest.approx(1.95)
     # The forward's features, from before the update: 2 · (1 + 3 + 100), plus epoch 1.
     assert state.memory['value'] == pytest.approx(209)
+    assert state.stats['batch_stats']['count'] == 2
 
     # ŷ = 1.8, 5.4: losses 0.8, 5.4, mean 3.1, and the memory of the step before.
     state, report = step(state, BATCH, epoch=5)
@@ -105,7 +116,11 @@ def test_two_steps_by_hand(stepping):
     assert state.params['w'] == pytest.approx(1.6)
     assert state.average['w'] == pytest.approx(0.75 * 1.95 + 0.25 * 1.6)
     assert state.memory['value'] == pytest.approx(1.8 * 104 + 5)
-    assert state.eval_params is state.average
+    assert state.stats['batch_stats']['count'] == 4
+    # Evaluation sees the average of the parameters, and the statistics as they are.
+    assert state.variables['params'] is state.average
+    assert state.variables['batch_stats'] is state.stats['batch_stats']
+    assert state.replace(average=None).variables['params'] is state.params
 
 
 @pytest.mark.parametrize('parts', [(0, 3), (0, 1, 3)])
@@ -159,6 +174,8 @@ def test_finite_is_by_sample_and_true_for_rows_without_weight(stepping):
 
 
 def test_evaluation_is_deterministic():
-    outputs = eval_step({'w': jnp.float32(2)}, BATCH, model=Line())
-    np.testing.assert_array_equal(outputs.prediction['m'], [2, 6, 200])
+    stats = {'batch_stats': {'count': jnp.float32(5)}}
+    variables = {'params': {'w': jnp.float32(2)}, **stats}
+    outputs = eval_step(variables, BATCH, model=Line())
+    np.testing.assert_array_equal(outputs.prediction['m'], [7, 11, 205])
     assert set(outputs.feature) == {'m'}

@@ -1,0 +1,54 @@
+"""Leaving modalities out: text only, audio and vision, and so on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from sugrm_jax.types import MODALITIES, Dataset, Split
+
+
+def check(modalities: tuple[str, ...]) -> None:
+    """Makes sure that these are modalities, each once.
+
+    Raises:
+      ValueError: they are not.
+    """
+    known = set(modalities) <= set(MODALITIES)
+    if not modalities or not known or len(set(modalities)) < len(modalities):
+        raise ValueError(
+            f'modalities must be some of {MODALITIES}, each once, not {modalities}'
+        )
+
+
+def keep_only(dataset: Dataset, modalities: tuple[str, ...]) -> Dataset:
+    """The data set as if no utterance had the other modalities.
+
+    A modality left out is an empty sequence of one step and one feature, so that it
+    costs next to nothing; where all three are aligned the steps stay.
+
+    Args:
+      dataset: whole.
+      modalities: to keep.
+    """
+    gone = [s for s in MODALITIES if s not in modalities]
+    first = dataset.train
+    steps = {first.tokens.shape[2], first.audio.shape[1], first.vision.shape[1]}
+    kept = steps.pop() if len(steps) == 1 else 1
+    for s in gone:
+        dataset = dataset.map(lambda split, s=s: _without(split, s, kept))
+    return dataset
+
+
+def _without(split: Split, s: str, steps: int) -> Split:
+    nothing = np.zeros((len(split), steps, 1), np.float32)
+    if s == 't':
+        return dataclasses.replace(
+            split,
+            tokens=np.zeros((len(split), 3, steps), np.int32),
+            text=None if split.text is None else nothing,
+        )
+    field = {'a': 'audio', 'v': 'vision'}[s]
+    length = np.zeros(len(split), np.int32)
+    return dataclasses.replace(split, **{field: nothing, f'{field}_length': length})

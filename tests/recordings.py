@@ -31,6 +31,25 @@ def norm(params: dict, name: str) -> dict:
     return {'scale': params[f'{name}.weight'], 'bias': params[f'{name}.bias']}
 
 
+def batch_norm(params: dict, name: str) -> dict:
+    """The running statistics of an original BatchNorm; `norm` has its parameters."""
+    return {
+        'mean': params[f'{name}.running_mean'],
+        'var': params[f'{name}.running_var'],
+    }
+
+
+def lstm(params: dict, name: str, layer: int = 0) -> dict:
+    """A layer of an original LSTM, whose weights are [4H, in], as ours."""
+    return {
+        'input': params[f'{name}.weight_ih_l{layer}'].T,
+        'recurrent': params[f'{name}.weight_hh_l{layer}'].T,
+        'bias': np.stack(
+            [params[f'{name}.bias_{kind}_l{layer}'] for kind in ('ih', 'hh')]
+        ),
+    }
+
+
 def mrm(params: dict, prefix: str = '') -> dict:
     """Our MRM parameters; the original squeezes in the order audio, vision, text."""
     widths = {s: len(params[f'{prefix}w{w}.bias']) for s, w in _MRM_NAMES.items()}
@@ -171,3 +190,59 @@ MODALITY_NAMES = {'t': 'text', 'a': 'audio', 'v': 'vision'}
 def inputs(recording: dict) -> dict[str, np.ndarray]:
     """Recorded input features by modality."""
     return {s: recording[f'in/{name}'] for s, name in MODALITY_NAMES.items()}
+
+
+def _crossmodal_layer(params: dict, prefix: str) -> dict:
+    attention = f'{prefix}.self_attn'
+    kernels = np.split(params[f'{attention}.in_proj_weight'], 3)
+    biases = np.split(params[f'{attention}.in_proj_bias'], 3)
+    projections = {
+        name: {'kernel': kernel.T, 'bias': bias}
+        for name, kernel, bias in zip(
+            ('query', 'key', 'value'), kernels, biases, strict=True
+        )
+    }
+    return {
+        **projections,
+        'norm': norm(params, f'{prefix}.layer_norms.0'),
+        'output': dense(params, f'{attention}.out_proj'),
+        'feed_forward': {
+            'norm': norm(params, f'{prefix}.layer_norms.1'),
+            'expand': dense(params, f'{prefix}.fc1'),
+            'contract': dense(params, f'{prefix}.fc2'),
+        },
+    }
+
+
+def crossmodal(params: dict) -> dict:
+    """Our parameters of MulT's encoder; the original calls text l."""
+
+    def transformers(*names):
+        prefixes = [f'trans_{name}.layers.' for name in names]
+        count = len({n.split('.')[0] for n in group(params, prefixes[0])})
+        layers = [
+            _stack([_crossmodal_layer(params, f'{p}{i}') for p in prefixes])
+            for i in range(count)
+        ]
+        last = [norm(params, f'trans_{name}.layer_norm') for name in names]
+        return {'layers': _stack(layers), 'norm': _stack(last)}
+
+    letters = 'lav'
+    return {
+        **{
+            f'convolution_{s}': {
+                'steps': {'kernel': params[f'proj_{theirs}.weight'].transpose(2, 1, 0)}
+            }
+            for s, theirs in zip('tav', letters, strict=True)
+        },
+        'crossmodal': transformers(
+            *(f'{s}_with_{o}' for s in letters for o in letters if o != s)
+        ),
+        'memory': transformers(*(f'{s}_mem' for s in letters)),
+    }
+
+
+def residual_head(params: dict) -> dict:
+    """Our parameters of the head of MulT and SPT."""
+    names = {'expand': 'proj1', 'contract': 'proj2', 'sentiment': 'out_layer'}
+    return {ours: dense(params, theirs) for ours, theirs in names.items()}

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import chex
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.layers.attend import attend
 from sugrm_jax.types import Array
 
 ACTIVATIONS = {
@@ -104,24 +105,6 @@ def _layer_norm(config: BertConfig, dtype, name: str) -> nn.LayerNorm:
     )
 
 
-def attend(q: Array, k: Array, v: Array, see: Array, drop: nn.Dropout) -> Array:
-    """Scaled dot-product attention with dropout on its weights.
-
-    Args:
-      q, k, v: `[B, L, H, D]`.
-      see: bool `[B, 1 or L, L]`: may this query (axis 1) see this key (axis 2)?
-      drop: dropout on the attention weights `[B, H, L, L]`.
-
-    Returns:
-      `[B, L, H, D]`. A query that may see no key gets the mean of all values.
-    """
-    scores = jnp.einsum('bqhd,bkhd->bhqk', q, k, preferred_element_type=jnp.float32)
-    scores = scores * q.shape[-1] ** -0.5
-    scores = jnp.where(see[:, None], scores, jnp.finfo(scores.dtype).min)
-    weights = drop(jax.nn.softmax(scores).astype(v.dtype))
-    return jnp.einsum('bhqk,bkhd->bqhd', weights, v)
-
-
 class BertLayer(nn.Module):
     """Self attention and feed-forward, each followed by residual and LayerNorm."""
 
@@ -193,6 +176,7 @@ class Bert(nn.Module):
         positions: Array | None = None,
         group: Array | None = None,
         deterministic: bool = True,
+        adapt: Callable[[Array], Array] | None = None,
     ) -> Array:
         """Last hidden states, float32 `[B, L, D]`, at padded steps too.
 
@@ -204,6 +188,7 @@ class Bert(nn.Module):
           group: int `[B, L]`, which utterance of the row a step belongs to. It
             takes the mask's place: a step sees the steps of its own group.
           deterministic: no dropout; otherwise an rng named `dropout` is needed.
+          adapt: changes the embeddings, float32 `[B, L, D]`, before the first layer.
 
         Raises:
           UserError: there are more steps than positions.
@@ -219,6 +204,8 @@ class Bert(nn.Module):
             see = group[:, :, None] == group[:, None, :]
         parts = (self.config, self.dtype, deterministic)
         x = BertEmbeddings(*parts, name='embeddings')(ids, segments, positions)
+        if adapt is not None:
+            x = adapt(x.astype(jnp.float32)).astype(self.dtype)
         # One compiled layer for all: the stack compiles as fast as one layer.
         layers = nn.scan(
             BertLayer,

@@ -94,16 +94,20 @@ def pack(lengths: np.ndarray, row_length: int, rows: int) -> Packing:
     return Packing(row, start, lengths, group, position)
 
 
+def pack_steps(x: Array, packing: Packing) -> Array:
+    """What goes with each step: `[B, L, ...]` → `[R, row_length, ...]`, else 0."""
+    x, real = jnp.asarray(x), packing.group > 0
+    owner = jnp.maximum(packing.group - 1, 0)
+    return x[owner, packing.position] * real.reshape(*real.shape, *[1] * (x.ndim - 2))
+
+
 def packed_bert_inputs(tokens: Array, packing: Packing) -> dict[str, Array]:
     """Tokens `[B, 3, L]` → keyword arguments of `Bert`, each `[R, row_length]`."""
-    tokens, real = jnp.asarray(tokens), packing.group > 0
-    owner = jnp.maximum(packing.group - 1, 0)
-    ids, _, segments = (
-        jnp.where(real, tokens[owner, part, packing.position], 0) for part in range(3)
-    )
+    packed = pack_steps(jnp.moveaxis(tokens, 1, -1), packing)
+    ids, mask, segments = jnp.moveaxis(packed, -1, 0)
     return {
         'ids': ids,
-        'mask': real.astype(jnp.int32),
+        'mask': mask,
         'segments': segments,
         'positions': packing.position,
         'group': packing.group,

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.layers.attend import attend
 from sugrm_jax.layers.bert import (
     ACTIVATIONS,
     Bert,
     BertConfig,
     BertEmbeddings,
-    attend,
     check_tokens,
 )
 

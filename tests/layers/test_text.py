@@ -24,7 +24,7 @@ def make_tokens(lengths, steps=9):
 
 
 def make_batch(tokens, packing=None):
-    return Batch(tokens, *[None] * 7, packing=packing)
+    return Batch(tokens, *[None] * 5, index=None, weight=None, packing=packing)
 
 
 TOKENS = make_tokens(LENGTHS)

@@ -237,7 +237,7 @@ def write_labels(
 
 
 def read_labels(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads `ids`, `m` `[N]`, any of `t`, `a`, `v` `[epochs, N]` and `truth_s` `[N]`."""
+    """Reads `ids`, `m` `[N]`, `t`, `a`, `v` `[epochs, N]`, `truth_s` `[N]`, if any."""
     path = Path(path)
     with _reading(path), open(path, 'rb') as file:
         return dict(np.load(file, allow_pickle=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
 import json
 import math
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sugrm_jax.config import flat
-from sugrm_jax.results import figures, files
+from sugrm_jax.results import figures, files, html
 from sugrm_jax.results.numbers import minus, number
+from sugrm_jax.results.unimodal import known
 from sugrm_jax.types import MODALITIES, TASKS
 
 REPORT = 'report.html'
@@ -61,100 +61,10 @@ CAPTIONS = {
     ),
 }
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d2129; --soft: #5b6472; --line: #dde1e7;
-  --page: #f6f7f9; --card: #fff; --accent: #0072b2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ec; --soft: #a3acba;
-  --line: #363c46; --page: #15181d; --card: #1e2229; --accent: #6cb8e6; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-h1 { margin: 0; font-size: 1.9rem; overflow-wrap: anywhere; }
-h2 { margin: 2.5rem 0 .75rem; font-size: 1.25rem; }
-p, figcaption { color: var(--soft); max-width: 75ch; }
-header p { margin: .2rem 0; max-width: none; overflow-wrap: anywhere; }
-.tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin-top: 1.5rem; }
-.tile { flex: 1 1 9rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; padding: .8rem 1rem; }
-.tile b { display: block; font-size: 1.7rem; color: var(--accent); }
-.tile span { color: var(--soft); font-size: .85rem; }
-.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; }
-th, td { padding: .45rem .7rem; text-align: left; vertical-align: top;
-  border-top: 1px solid var(--line); }
-thead th { border-top: 0; color: var(--soft); font-weight: 600;
-  vertical-align: bottom; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
-  min-width: 4.2rem; }
-td.number { white-space: nowrap; }
-td.words + td.words { min-width: 16rem; overflow-wrap: anywhere; }
-figure { margin: 0 0 1.75rem; break-inside: avoid; }
-figure img { width: 100%; background: #fff; border: 1px solid var(--line);
-  border-radius: 10px; padding: .5rem; }
-code { font-size: .85em; overflow-wrap: anywhere; }
-@media print { :root { color-scheme: light; --ink: #000; --soft: #333; --line: #bbb;
-  --page: #fff; --card: #fff; --accent: #000; } body { font-size: 11px; }
-  main { max-width: none; padding: 0; } .scroll { overflow: visible; }
-  tr, .tile { break-inside: avoid; } h2 { break-after: avoid; } }
-"""
-
-# Pictures are part of the page and nothing else may load or run.
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f'{minutes} min {rest} s' if minutes else f'{seconds:.1f} s'
-
-
-def _words(value: Any) -> str:
-    return f'<td class="words">{escape(str(value))}</td>'
-
-
-def _number_cell(value: float | None, percent: bool = False) -> str:
-    return f'<td class="number">{minus(number(value, percent))}</td>'
-
-
-def _sentiment(value: float, reach: float) -> str:
-    """A number tinted red (negative) or blue (positive) by its strength."""
-    if math.isnan(value):
-        return _number_cell(value)
-    colour = '33, 102, 172' if value > 0 else '178, 24, 43'
-    strength = 0.5 * min(abs(value) / reach, 1)
-    style = f'background: rgba({colour}, {strength:.2f})'
-    shown = minus(f'{value:+z.2f}')
-    return f'<td class="number" style="{style}">{shown}</td>'
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
-    """A table of finished cells; the first `words` columns are text."""
-    kinds = ['words'] * words + ['number'] * (len(heads) - words)
-    top = ''.join(
-        f'<th scope="col" class="{kind}">{escape(head)}</th>'
-        for kind, head in zip(kinds, heads, strict=True)
-    )
-    body = ''.join(f'<tr>{"".join(row)}</tr>\n' for row in rows)
-    return (
-        f'<div class="scroll"><table><thead><tr>{top}</tr></thead>\n'
-        f'<tbody>{body}</tbody></table></div>\n'
-    )
-
-
-def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
-    cells = (
-        (_words(name), f'<td><code>{escape(str(x))}</code></td>') for name, x in rows
-    )
-    return _table(('name', 'value'), cells, words=2)
-
-
-def _section(title: str, *parts: str) -> str:
-    return f'<section><h2>{escape(title)}</h2>\n{"".join(parts)}</section>\n'
-
-
-def _say(text: str) -> str:
-    return f'<p>{escape(text)}</p>\n'
 
 
 def _header(results: Mapping[str, Any], when: datetime.datetime) -> str:
@@ -175,14 +85,17 @@ def _header(results: Mapping[str, Any], when: datetime.datetime) -> str:
     )
     return (
         f'<header><h1>{escape(str(results["name"]))}</h1>\n'
-        f'{"".join(map(_say, lines))}<div class="tiles">{tiles}</div></header>\n'
+        f'{"".join(map(html.say, lines))}<div class="tiles">{tiles}</div></header>\n'
     )
 
 
 def _metrics(results: Mapping[str, Any]) -> str:
     rows = (
-        [_words(split)]
-        + [_number_cell(results[split][key], percent) for key, _, percent in METRICS]
+        [html.words(split)]
+        + [
+            html.number_cell(results[split][key], percent)
+            for key, _, percent in METRICS
+        ]
         for split in ('valid', 'test')
     )
     heads = ['split', *(name for _, name, _ in METRICS)]
@@ -193,7 +106,7 @@ def _metrics(results: Mapping[str, Any]) -> str:
         'rounded to whole numbers, −2 to 2 and −3 to 3; labels of another range than '
         '±3 have no such classes.'
     )
-    return _section('Metrics', _table(heads, rows), _say(note))
+    return html.section('Metrics', html.table(heads, rows), html.say(note))
 
 
 def _unimodal(results: Mapping[str, Any]) -> str:
@@ -201,7 +114,10 @@ def _unimodal(results: Mapping[str, Any]) -> str:
     if not found:
         return ''
     rows = (
-        [_words(figures.NAMES[s]), *(_number_cell(row[key]) for key, _ in UNIMODAL)]
+        [
+            html.words(figures.NAMES[s]),
+            *(html.number_cell(row[key]) for key, _ in UNIMODAL),
+        ]
         for s, row in found.items()
     )
     note = (
@@ -210,7 +126,9 @@ def _unimodal(results: Mapping[str, Any]) -> str:
         'more with its known labels, and err less, than the plain guess y_m does.'
     )
     heads = ['modality', *(name for _, name in UNIMODAL)]
-    return _section('Generated against known labels', _table(heads, rows), _say(note))
+    return html.section(
+        'Generated against known labels', html.table(heads, rows), html.say(note)
+    )
 
 
 def _examples(
@@ -219,12 +137,12 @@ def _examples(
     """Utterances with their sentiments, columns that are empty throughout left out."""
     shown = [key for key in columns if not all(math.isnan(row[key]) for row in rows)]
     cells = (
-        [_words(row['id']), _words(row['text'])]
-        + [_sentiment(row[key], reach) for key in shown]
+        [html.words(row['id']), html.words(row['text'])]
+        + [html.sentiment(row[key], reach) for key in shown]
         for row in rows
     )
     heads = ['utterance', 'text', *(columns[key] for key in shown)]
-    return _table(heads, cells, words=2)
+    return html.table(heads, cells, words=2)
 
 
 def _largest(
@@ -248,7 +166,7 @@ def _utterances(predictions: Sequence[Mapping[str, Any]]) -> str:
     worst = _largest(test, lambda row: abs(row['m'] - row['label']))
     heads = {'label': 'label'} | {k: f'predicted {figures.NAMES[k]}' for k in TASKS}
     parts = [
-        _section('Largest errors in the test split', _examples(worst, heads, reach))
+        html.section('Largest errors in the test split', _examples(worst, heads, reach))
     ]
     return ''.join([*parts, _moved(predictions, reach)])
 
@@ -260,14 +178,14 @@ def _moved(predictions: Sequence[Mapping[str, Any]], reach: float) -> str:
         return ''
     if not _disagreement(moved[0]):
         note = 'By the best epoch no labels were generated yet: all are still y_m.'
-        parts = [_say(note)]
+        parts = [html.say(note)]
     else:
         heads = {'label': 'label y_m'}
         for s in MODALITIES:
             heads[f'generated_{s}'] = f'generated {figures.NAMES[s]}'
         note = 'Where a modality is thought to say something else than the whole.'
-        parts = [_say(note), _examples(moved, heads, reach)]
-    return _section('Generated labels furthest from y_m, train', *parts)
+        parts = [html.say(note), _examples(moved, heads, reach)]
+    return html.section('Generated labels furthest from y_m, train', *parts)
 
 
 def _provenance(results: Mapping[str, Any]) -> str:
@@ -292,9 +210,9 @@ def _provenance(results: Mapping[str, Any]) -> str:
     ]
     return ''.join(
         (
-            _section('Notes about the data', f'<ul>{notes}</ul>') if notes else '',
-            _section('Where it comes from', _pairs(rows)),
-            _section('Settings', _pairs(settings.items())),
+            html.section('Notes about the data', f'<ul>{notes}</ul>') if notes else '',
+            html.section('Where it comes from', html.pairs(rows)),
+            html.section('Settings', html.pairs(settings.items())),
         )
     )
 
@@ -310,18 +228,9 @@ def _draw(
     if (workdir / files.LABELS).exists():
         labels = files.read_labels(workdir / files.LABELS)
         drawn['label_paths'] = figures.label_paths(labels)
-        if any(f'truth_{s}' in labels for s in MODALITIES):
+        if any(known(labels, s, best) for s in MODALITIES):
             drawn['planted'] = figures.planted(labels, best)
     return {name: figures.png(figure) for name, figure in drawn.items()}
-
-
-def _pictures(drawn: Mapping[str, bytes]) -> str:
-    return ''.join(
-        f'<figure><img alt="{escape(CAPTIONS[name])}" src="data:image/png;base64,'
-        f'{base64.b64encode(content).decode()}">'
-        f'<figcaption>{escape(CAPTIONS[name])}</figcaption></figure>\n'
-        for name, content in drawn.items()
-    )
 
 
 def write_report(workdir: str | Path) -> Path:
@@ -343,18 +252,17 @@ def write_report(workdir: str | Path) -> Path:
     drawn = _draw(workdir, predictions, results['best_epoch'])
     for name, content in drawn.items():
         files.write_bytes(workdir / 'figures' / f'{name}.png', content)
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{escape(str(results["name"]))}: report</title>\n'
-        f'<style>{STYLE}</style></head>\n<body><main>\n{_header(results, when)}'
-        f'{_metrics(results)}{_unimodal(results)}'
-        f'{_section("Figures", _pictures(drawn))}{_utterances(predictions)}'
-        f'{_provenance(results)}</main></body></html>\n'
+    pictures = (html.picture(x, CAPTIONS[name]) for name, x in drawn.items())
+    parts = (
+        _header(results, when),
+        _metrics(results),
+        _unimodal(results),
+        html.section('Figures', *pictures),
+        _utterances(predictions),
+        _provenance(results),
     )
-    # Half a surrogate pair in a transcript becomes a reference, not a crash.
-    files.write_bytes(workdir / REPORT, page.encode('utf-8', 'xmlcharrefreplace'))
+    content = html.document(str(results['name']), ''.join(parts))
+    files.write_bytes(workdir / REPORT, content)
     return workdir / REPORT
 
 

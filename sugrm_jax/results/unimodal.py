@@ -50,8 +50,8 @@ def compare(
     Returns:
       By modality `n` (samples), `r` and `mae` of the generated labels, and
       `baseline_r` and `baseline_mae` of `y_m`; None for a modality without known or
-      without generated labels, and None as a whole when no modality has any. An undefined correlation
-      is NaN.
+      without generated labels, and None as a whole when no modality has both. An
+      undefined correlation is NaN.
     """
     table = {}
     for s in MODALITIES:

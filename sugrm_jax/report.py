@@ -1,0 +1,59 @@
+"""Writes the report of a sweep, or writes that of a run again.
+
+python -m sugrm_jax.report runs/table2
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sugrm_jax.errors import UserError
+from sugrm_jax.results import files
+
+
+def report(folder: str | Path) -> str:
+    """Writes the report of a folder, a sweep's or a run's.
+
+    A sweep need not have finished: the report says what is missing.
+
+    Returns:
+      The main table and where the reports are, for the terminal.
+
+    Raises:
+      UserError: the folder is neither, or a file in it is damaged or unfit.
+    """
+    # These draw: matplotlib is slow to import.
+    from sugrm_jax.results import page, sweep_page, sweep_tables, sweeps, tables
+
+    folder = Path(folder)
+    if (folder / sweeps.SWEEP).exists():
+        sweep, paths = sweep_page.write_reports(folder)
+        table = tables.to_text(sweep_tables.short_table(sweep))
+        lines = [*sweep_page.header(sweep), '', table, '* best of its column', '']
+        return '\n'.join([*lines, *map(str, paths)])
+    if (folder / files.RESULTS).exists():
+        path = page.write_report(folder)
+        return page.summary_table(files.read_json(folder / files.RESULTS), path)
+    raise UserError(
+        f'{folder} has neither a {sweeps.SWEEP} nor a {files.RESULTS}: name the folder '
+        'of a sweep (python -m sugrm_jax.sweep) or of a run that has finished.'
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; 0 when the report was written, 2 for what the user can mend."""
+    parser = argparse.ArgumentParser('python -m sugrm_jax.report', description=__doc__)
+    parser.add_argument('folder', help='of a sweep, or of a run')
+    try:
+        print(report(parser.parse_args(argv).folder))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

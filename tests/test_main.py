@@ -73,9 +73,9 @@ def test_load_config_refuses(file, overrides, message):
             'Did you mean config.train.epochs?',
         ),
         (
-            [DEMO, '--config.model.encoder.dropuot.relu=0'],
-            r'field config\.model\.encoder\.dropuot\.relu\. '
-            r'Did you mean config\.model\.encoder\.dropout\.relu\?',
+            [DEMO, '--config.model.spt.dropuot.relu=0'],
+            r'field config\.model\.spt\.dropuot\.relu\. '
+            r'Did you mean config\.model\.spt\.dropout\.relu\?',
         ),
         ([DEMO, '--config.train.epochs=many'], "epochs=many: .*'many'"),
         ([DEMO, '--config.train.epochs'], 'Missing value for flag.*epochs'),

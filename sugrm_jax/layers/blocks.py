@@ -15,17 +15,19 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from sugrm_jax.config import at_least, between
+from sugrm_jax.config import at_least
 from sugrm_jax.layers.attention import Table, sampled_attention
-from sugrm_jax.layers.dropout import dropout, kept_share, random_bytes
+from sugrm_jax.layers.dropout import check_rate, dropout, random_bytes
 from sugrm_jax.layers.linear import (
     Linear,
     Maps,
     Norms,
     join_rows,
+    projection_limit,
     side_by_side,
     split_rows,
     whiten,
+    xavier,
 )
 from sugrm_jax.layers.sampling import Sampling
 from sugrm_jax.types import Array
@@ -43,13 +45,7 @@ class DropoutRates:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            rate = getattr(self, field.name)
-            between(rate, 0, 1, field.name)
-            if rate and not 0 < kept_share(rate) < 1:
-                raise ValueError(
-                    f'{field.name} is rounded to 256ths and must not become 0 or 1; it '
-                    f'is {rate}'
-                )
+            check_rate(getattr(self, field.name), field.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,30 +78,23 @@ class PhasedConfig:
             raise ValueError(f'width {self.width} is no multiple of heads {self.heads}')
 
 
-def _xavier(fan_in: int, fan_out: int) -> float:
-    return (6 / (fan_in + fan_out)) ** 0.5
-
-
-def _projection_limit(width: int, key_width: int) -> float:
-    """Initial values of a query, key or value projection lie within this.
-
-    The original draws the three as one [E + 2D, E] matrix.
-    """
-    return _xavier(width, width + 2 * key_width)
-
-
 class FeedForward(nn.Module):
-    """Pre-norm residual feed-forward, `E → 4E → E` with ReLU."""
+    """Pre-norm residual feed-forward, `E → 4E → E` with ReLU.
 
-    config: PhasedConfig
+    Attributes:
+      sizes: rows of hidden states that each set of weights takes.
+      relu, residual: dropout after the ReLU and on what joins the residual.
+    """
+
     sizes: tuple[int, ...]
+    relu: float
+    residual: float
 
     @nn.compact
     def __call__(self, h: Array, draws: Array | None) -> Array:
         """`[E, rows, B]` → the same; `draws` are random bytes `[5E, rows, B]`."""
-        width, rates = self.config.width, self.config.dropout
-        count = len(self.sizes)
-        limits = (_xavier(width, 4 * width),) * count
+        width, count = len(h), len(self.sizes)
+        limits = (xavier(width, 4 * width),) * count
         expand = Linear(4 * width, limits, name='expand')(width)
         expand = expand.after_norm(*Norms(count, name='norm')(width))
         contract = Linear(width, limits, name='contract')(4 * width)
@@ -114,8 +103,8 @@ class FeedForward(nn.Module):
         x = [nn.relu(y) for y in expand.each(split_rows(whiten(h), self.sizes))]
         if inner is not None:
             inner = split_rows(inner, self.sizes)
-            x = [dropout(y, d, rates.relu) for y, d in zip(x, inner, strict=True)]
-        return h + dropout(join_rows(contract.each(x)), last, rates.residual)
+            x = [dropout(y, d, self.relu) for y, d in zip(x, inner, strict=True)]
+        return h + dropout(join_rows(contract.each(x)), last, self.residual)
 
 
 class Block(nn.Module):
@@ -146,7 +135,7 @@ class Block(nn.Module):
             utterance and must contribute nothing; None where all are present.
         """
         c, rates = self.config, self.config.dropout
-        limits = (_xavier(c.width, c.width),) * len(self.sizes)
+        limits = (xavier(c.width, c.width),) * len(self.sizes)
         output = Linear(c.width, limits, name='output')(c.width)
         attention_key, draws = None, None
         if not self.deterministic and rates.attention:
@@ -161,7 +150,8 @@ class Block(nn.Module):
             read = read * seen
         first, rest = (None, None) if draws is None else jnp.split(draws, [c.width])
         h = h + dropout(read, first, rates.residual)
-        return FeedForward(c, self.sizes, name='feed_forward')(h, rest)
+        feed = FeedForward(self.sizes, rates.relu, rates.residual, name='feed_forward')
+        return feed(h, rest)
 
 
 class InputKeys(nn.Module):
@@ -173,7 +163,7 @@ class InputKeys(nn.Module):
     def __call__(self, x: Array) -> tuple[Array, Array]:
         """`[D, L, B]` → two `[E, L, B]`."""
         width, inputs = self.config.width, len(x)
-        limits = (_projection_limit(width, inputs),)
+        limits = (projection_limit(width, inputs),)
         maps = [Linear(width, limits, name=n)(inputs) for n in ('key', 'value')]
         maps = side_by_side(maps).after_norm(*Norms(1, name='norm')(inputs))
         return jnp.split(maps(whiten(x), [x.shape[1]]), 2)
@@ -198,7 +188,7 @@ class InputAttention(nn.Module):
     def __call__(self, h, keys, values, table, seen) -> Array:
         """`[E, rows, B]` → the same shape."""
         c = self.config
-        limits = tuple(_projection_limit(c.width, d) for d in self.widths)
+        limits = tuple(projection_limit(c.width, d) for d in self.widths)
         query = Linear(c.width, limits, name='query')(c.width)
         query = query.after_norm(*Norms(len(limits), name='norm')(c.width))
         block = Block(c, self.deterministic, self.sizes, name='block')
@@ -263,7 +253,7 @@ class CrossAttention(nn.Module):
         the query's, the second by the key's.
         """
         width, count = self.config.width, len(self.pairs)
-        limits = (_projection_limit(width, width),) * count
+        limits = (projection_limit(width, width),) * count
         query, key, value = (
             Linear(width, limits, name=name)(width)
             for name in ('query', 'key', 'value')
@@ -298,7 +288,7 @@ class SelfAttention(nn.Module):
     def __call__(self, h: Array, table: Table) -> Array:
         """`[E, rows, B]` → the same shape."""
         c, count = self.config, len(self.sizes)
-        limits = (_projection_limit(c.width, c.width),) * count
+        limits = (projection_limit(c.width, c.width),) * count
         maps = side_by_side(
             [
                 Linear(c.width, limits, name=n)(c.width)

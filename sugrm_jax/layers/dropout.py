@@ -11,7 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sugrm_jax.config import between
 from sugrm_jax.types import Array
+
+
+def check_rate(rate: float, name: str) -> None:
+    """Makes sure that a rate lies in [0, 1) and is nothing else once rounded.
+
+    Raises:
+      ValueError: it does not; `config.typed` turns this into a `UserError`.
+    """
+    between(rate, 0, 1, name)
+    if rate and not 0 < kept_share(rate) < 1:
+        raise ValueError(
+            f'{name} is rounded to 256ths and must not become 0 or 1; it is {rate}'
+        )
 
 
 def random_bytes(key: jax.Array, shape: tuple[int, ...]) -> Array:

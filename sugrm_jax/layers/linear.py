@@ -33,6 +33,19 @@ def xavier_rows(key, shape, dtype=jnp.float32):
     return symmetric_uniform((6 / sum(shape)) ** 0.5)(key, shape, dtype)
 
 
+def xavier(fan_in: int, fan_out: int) -> float:
+    """Xavier-uniform initial values lie within this."""
+    return (6 / (fan_in + fan_out)) ** 0.5
+
+
+def projection_limit(width: int, key_width: int) -> float:
+    """Initial values of a query, key or value projection lie within this.
+
+    The original draws the three as one [E + 2D, E] matrix.
+    """
+    return xavier(width, width + 2 * key_width)
+
+
 @flax.struct.dataclass
 class Maps:
     """Linear maps of the leading axis, one for each of several sequences in a row.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,12 +26,13 @@ from sugrm_jax.training.programs import compile_both, make_programs
 from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.shared import Shared
-from sugrm_jax.training.state import start_state
 from sugrm_jax.training.workdir import claimed, identity, provenance
 from sugrm_jax.types import PyTree, Samples
 
 # The host looks at what the devices do this often: for the bar, and for signals.
 LOOK_SECONDS = 1.0
+# Passes over the test split, of which the median tells the time of inference.
+TIMED_PASSES = 3
 
 
 def train(
@@ -84,13 +84,13 @@ def fitted(
 ) -> Iterator[Run]:
     """Context with a run that is trained and not tested; for the rest see `train`."""
     config = plain(config)
-    console = console or Console()
+    console, shared = console or Console(), shared or Shared()
     with claimed(workdir) as folder, StopRequest() as stop:
-        setup = prepare(config)
+        setup = prepare(config, shared)
         for note in setup.dataset.notes:
             console.print(f'note: {note}', highlight=False, markup=False)
         checkpoints = Checkpoints(folder, identity(config, setup.dataset.sha256))
-        run = Run(setup, checkpoints, folder, console)
+        run = Run(setup, checkpoints, folder, console, shared)
         record.write_scaling(folder, setup.scaling)
         run.fit(stop, shown or TrainingProgress(console), on_epoch)
         yield run
@@ -105,6 +105,7 @@ class Run:
         checkpoints: Checkpoints,
         workdir: pathlib.Path,
         console: Console,
+        shared: Shared,
     ):
         self.setup = setup
         self.checkpoints = checkpoints
@@ -112,7 +113,9 @@ class Run:
         self.console = console
         self.mesh = parallel.data_mesh()
         self.plans = Plans(setup, self.mesh.size)
-        self.programs = make_programs(setup, self.mesh)
+        self.programs = shared.programs(
+            setup.experiment.unseeded, lambda: make_programs(setup, self.mesh)
+        )
         # Steps between two looks of the host.
         self.chunk = 1
         self.wait_for_evaluation = lambda: None
@@ -122,15 +125,7 @@ class Run:
     def _start(self) -> None:
         """A new state, or the one that an earlier process of this run left."""
         setup = self.setup
-        start = functools.partial(
-            start_state,
-            optimizer=setup.optimizer,
-            objective=setup.system.objective,
-            averaged=setup.experiment.optim.average_decay is not None,
-        )
-        # One program, for many small ones are slow to start.
-        start = jax.jit(start, out_shardings=parallel.replicated(self.mesh))
-        self.state = start(
+        self.state = self.programs.start(
             setup.params, labels=setup.dataset.train.label, stats=setup.stats
         )
         self.progress = Progress()
@@ -318,5 +313,15 @@ class Run:
             self.progress,
             self.labels,
             predictions,
+            self._inference_ms(variables),
             self.console,
         )
+
+    def _inference_ms(self, variables: PyTree) -> float:
+        """Milliseconds to predict one test utterance; what is compiled must be so."""
+        seconds = []
+        for _ in range(TIMED_PASSES):
+            started = time.perf_counter()
+            self.predict('test', variables)
+            seconds.append(time.perf_counter() - started)
+        return 1000 * float(np.median(seconds)) / len(self.setup.dataset.test)

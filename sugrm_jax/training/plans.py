@@ -37,8 +37,10 @@ class Plans:
         self._size = config.batch
         self._samples = len(splits['train'])
         self._rows = batch_count(config.batch, devices) * devices
+        self._masked = setup.system.packs_text
         self._packers: dict[str, TokenPacker] = {}
-        if setup.system.packs_text:
+        # Text features that are there already need no packed rows.
+        if self._masked and splits['train'].text is None:
             self._packers = {name: TokenPacker(x.tokens) for name, x in splits.items()}
             epochs = range(1, 1 + min(config.epochs, self.TYPICAL_EPOCHS))
             self._packed = max(
@@ -48,7 +50,7 @@ class Plans:
         self.whole = self._evaluation(splits, rows)
 
     def _evaluation(self, splits: dict[str, Split], rows: int) -> dict[str, list[Plan]]:
-        parts = by_length if self._packers else everything
+        parts = by_length if self._masked else everything
         index = {
             (name, share): batch_index(order, rows, rows, len(split))
             for name, split in splits.items()

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from sugrm_jax import parallel
 from sugrm_jax.training.setup import Setup
+from sugrm_jax.training.state import start_state
 from sugrm_jax.training.step import eval_step, train_step, train_steps
 
 
@@ -19,26 +20,40 @@ class Programs(NamedTuple):
     """Compiled at their first call, or before it by `compile_both`.
 
     Attributes:
+      start: `state.start_state`, of parameters, labels and statistics.
       train: `step.train_steps`; the state it is given is used up.
       evaluate: `step.eval_step`.
     """
 
+    start: Callable
     train: Callable
     evaluate: Callable
 
 
 def make_programs(setup: Setup, mesh: Mesh) -> Programs:
-    """The programs for this model; what they return is whole on every device."""
+    """The programs for this model; what they return is whole on every device.
+
+    Nothing in them depends on the seed.
+    """
     everywhere = parallel.replicated(mesh)
-    model = setup.system.model
+    model, objective = setup.system.model, setup.system.objective
+    average_decay = setup.experiment.optim.average_decay
+    start = functools.partial(
+        start_state,
+        optimizer=setup.optimizer,
+        objective=objective,
+        averaged=average_decay is not None,
+    )
     step = functools.partial(
         train_step,
         model=model,
-        objective=setup.system.objective,
+        objective=objective,
         optimizer=setup.optimizer,
-        average_decay=setup.experiment.optim.average_decay,
+        average_decay=average_decay,
     )
     return Programs(
+        # One program, for many small ones are slow to start.
+        start=jax.jit(start, out_shardings=everywhere),
         train=jax.jit(
             functools.partial(train_steps, step=step),
             donate_argnums=0,

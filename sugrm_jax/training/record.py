@@ -46,6 +46,7 @@ def write_results(
     progress: Progress,
     labels: dict[str, np.ndarray],
     predictions: dict[str, dict[str, np.ndarray]],
+    inference_ms: float,
     console: Console,
 ) -> dict[str, Any]:
     """Writes everything that a finished run leaves, and prints the table.
@@ -57,6 +58,9 @@ def write_results(
       progress: at the end.
       labels: generated, `[1 + epochs, N]` by modality, from before the first epoch on.
       predictions: of the best parameters, `[N]` by task, by split.
+      inference_ms: milliseconds to predict one test utterance, in batches as
+        configured; without the text encoder where the data bring text features or a
+        frozen encoder's are kept.
       console: where to print.
 
     Returns:
@@ -73,6 +77,7 @@ def write_results(
     rows = _prediction_rows(dataset, predictions, chosen)
     files.write_predictions(workdir / files.PREDICTIONS, rows)
     results = _results(config, setup, progress, predictions)
+    results['inference_ms'] = inference_ms
     results['unimodal'] = None
     if labels:
         train, path = dataset.train, workdir / files.LABELS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from sugrm_jax.layers import bert, pretrained
 from sugrm_jax.layers.text import FILE, TextConfig, TextEncoder, TokenPacker
 from sugrm_jax.models.system import System
 from sugrm_jax.training.optim import OptimConfig, make_optimizer
+from sugrm_jax.training.shared import Latest, Shared
 from sugrm_jax.types import Dataset, Plan, PyTree, Split
 
 
@@ -68,6 +69,11 @@ class Experiment:
         # jax keeps 32 bits of a seed: a larger one would repeat another's run.
         between(self.seed, 0, 2**32, 'seed')
 
+    @property
+    def unseeded(self) -> Experiment:
+        """What it has in common with runs that differ only in seed and name."""
+        return dataclasses.replace(self, name='', seed=0)
+
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
@@ -95,51 +101,120 @@ class Setup:
     optimizer: optax.GradientTransformation
 
 
-def prepare(config: Mapping[str, Any]) -> Setup:
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Data and pretrained weights, which are the same for every system.
+
+    Attributes:
+      dataset: read, checked and, where asked for, standardised.
+      scaling: the statistics it was standardised with, or None.
+      bert_config: of the text encoder; None where the data bring text features.
+      encoder: parameters of the text encoder, or {}.
+      encoded: keeps the data with text features.
+      parts: keeps what was built last.
+    """
+
+    dataset: Dataset
+    scaling: Any
+    bert_config: bert.BertConfig | None
+    encoder: PyTree
+    encoded: Latest = dataclasses.field(default_factory=Latest)
+    parts: Latest = dataclasses.field(default_factory=Latest)
+
+
+class Parts(NamedTuple):
+    """What runs have in common that differ in nothing but their seed.
+
+    Attributes:
+      dataset, system, frozen, optimizer: see `Setup`.
+      init: compiled; from a key to initial parameters of everything but the text
+        encoder, and to statistics by Flax collection.
+      encoder: initial parameters of the text encoder that is part of training, or {}.
+    """
+
+    dataset: Dataset
+    system: System
+    frozen: PyTree
+    optimizer: optax.GradientTransformation
+    init: Callable[[jax.Array], tuple[dict[str, PyTree], dict[str, PyTree]]]
+    encoder: PyTree
+
+
+def prepare(config: Mapping[str, Any], shared: Shared | None = None) -> Setup:
     """Reads data and weights and builds the system, checking all that can be checked.
 
     Args:
       config: as in `configs/`.
+      shared: what earlier runs have left, if any; of use is what the same settings
+        would give again.
 
     Raises:
       UserError: something does not fit; the message says what and how to mend it.
     """
     experiment = typed(Experiment, config)
-    text_config = experiment.text
-    # Found once, and only after the data are known to be good: it may be a download.
-    find = functools.cache(lambda: pretrained.resolve(text_config.pretrained))
-    fixed = text_config.pretrained == FILE
-    dataset, scaling = load.load(
-        experiment.data, find, text_config.length, fixed_text=fixed
+    source = read(experiment, shared or Shared())
+    parts = source.parts(experiment.unseeded, lambda: build(experiment, source))
+    params, stats = parts.init(jax.random.key(experiment.seed))
+    return Setup(
+        experiment=experiment,
+        dataset=parts.dataset,
+        scaling=source.scaling,
+        system=parts.system,
+        params=params | parts.encoder,
+        stats=stats,
+        frozen=parts.frozen,
+        optimizer=parts.optimizer,
     )
-    bert_config, encoder = None, {}
-    if not fixed:
+
+
+def read(experiment: Experiment, shared: Shared) -> Source:
+    """Data and weights, checked against each other."""
+    data, text = experiment.data, experiment.text
+
+    def load_both() -> Source:
+        # Found once, and only after the data are known to be good: it may be a
+        # download.
+        find = functools.cache(lambda: pretrained.resolve(text.pretrained))
+        fixed = text.pretrained == FILE
+        dataset, scaling = load.load(data, find, text.length, fixed_text=fixed)
+        if fixed:
+            return Source(dataset, scaling, None, {})
         bert_config = pretrained.read_config(find())
         for split in dataset.splits.values():
             bert.check_tokens(split.tokens, bert_config, dataset.path)
-        encoder = {'bert': pretrained.load_params(find(), bert_config)}
-    text = TextEncoder(bert_config, text_config)
+        params = pretrained.load_params(find(), bert_config)
+        return Source(dataset, scaling, bert_config, {'bert': params})
+
+    return shared.source((data, text), load_both)
+
+
+def build(experiment: Experiment, source: Source) -> Parts:
+    """The system and its optimiser, and the data as it reads them."""
+    text = TextEncoder(source.bert_config, experiment.text)
     system = models.build(experiment.model, experiment.objective, text)
-    if encoder and not text_config.finetune and system.text_first:
+    dataset, encoder = source.dataset, source.encoder
+    trained = experiment.text.finetune
+    if encoder and not trained and system.text_first:
         encode = functools.partial(encode_text, text, encoder, system.packs_text)
-        dataset = dataset.map(
-            lambda split: dataclasses.replace(split, text=encode(split))
+        dataset = source.encoded(
+            system.packs_text,
+            lambda: source.dataset.map(
+                lambda split: dataclasses.replace(split, text=encode(split))
+            ),
         )
-    params, stats = initial_variables(system, dataset, experiment.seed)
     part_of_training = dataset.train.text is None
-    if part_of_training:
-        params['text'] = encoder
+    init = make_init(system, dataset)
+    inside = {'text': encoder} if part_of_training else {}
+    params, _ = jax.eval_shape(init, jax.random.key(0))
     optimizer = make_optimizer(
         experiment.optim,
-        params,
+        params | inside,
         epochs=experiment.train.epochs,
         steps_per_epoch=batch_count(len(dataset.train), experiment.train.batch),
-        frozen=() if text_config.finetune else ('text',),
+        frozen=() if trained else ('text',),
     )
-    frozen = {} if part_of_training else encoder
-    return Setup(
-        experiment, dataset, scaling, system, params, stats, frozen, optimizer
-    )
+    outside = {} if part_of_training else encoder
+    return Parts(dataset, system, outside, optimizer, init, inside)
 
 
 def encode_text(
@@ -163,14 +238,10 @@ def encode_text(
     return np.concatenate(parts)[: len(split)]
 
 
-def initial_variables(
-    system: System, dataset: Dataset, seed: int
-) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
-    """Parameters of everything but the text encoder, whose are pretrained.
-
-    Returns:
-      Parameters, and statistics by Flax collection.
-    """
+def make_init(
+    system: System, dataset: Dataset
+) -> Callable[[jax.Array], tuple[dict[str, PyTree], dict[str, PyTree]]]:
+    """What gives initial variables from a key, see `Parts.init`."""
     batch = gather(samples_of(dataset.train), Plan(np.zeros(1, np.int32)))
 
     # Compiled as one function, so that what is thrown away is never computed.
@@ -180,4 +251,4 @@ def initial_variables(
         params = stats.pop('params')
         return {k: v for k, v in params.items() if k != 'text'}, stats
 
-    return init(jax.random.key(seed))
+    return init

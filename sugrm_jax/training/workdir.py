@@ -20,9 +20,7 @@ class Claimed(UserError):
 
 
 @contextlib.contextmanager
-def claimed(
-    workdir: str | pathlib.Path, wait: float = 0
-) -> Iterator[pathlib.Path]:
+def claimed(workdir: str | pathlib.Path, wait: float = 0) -> Iterator[pathlib.Path]:
     """Context in which no other process trains in the folder; made when missing.
 
     A process that dies lets go of it, however it dies.

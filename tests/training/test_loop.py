@@ -118,3 +118,23 @@ def test_released_settings_accumulate_and_drop_the_partial_group(config, tmp_pat
     assert state['opt_state']['gradient_step'] == 2
     assert state['opt_state']['mini_step'] == 0
     assert all((g == 0).all() for g in jax.tree.leaves(state['opt_state']['acc_grads']))
+
+
+def test_every_epoch_is_told_once_it_is_saved(config, tmp_path):
+    class Enough(Exception):
+        pass
+
+    told = []
+
+    def on_epoch(row):
+        told.append(row)
+        assert files.read_history(tmp_path / 'metrics.jsonl') == told
+        if len(told) == 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        train(config, tmp_path, on_epoch=on_epoch)
+    # The run goes on from there, and only tells what is new.
+    told.clear()
+    assert train(config, tmp_path, on_epoch=told.append)['epochs'] == 3
+    assert [row['epoch'] for row in told] == [3]

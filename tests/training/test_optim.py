@@ -201,7 +201,8 @@ def parameter_shapes(config):
     system = models.build(config['model'], config['objective'], text)
     x, length = jnp.zeros((1, 30, 5)), jnp.full(1, 30)
     tokens = jnp.ones((1, 3, 12), jnp.int32)
-    batch = Batch(tokens, x, length, x, length, *jnp.ones((3, 1)))
+    one = jnp.ones(1)
+    batch = Batch(tokens, x, length, x, length, label=one, index=one, weight=one)
     init = functools.partial(system.model.init, deterministic=True)
     return jax.eval_shape(init, jax.random.key(0), batch)['params']
 

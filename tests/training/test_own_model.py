@@ -50,7 +50,7 @@ def test_the_whole_way(config, tmp_path):
 def test_unknown_systems_are_refused(config):
     for name in ('sugrn', 'tests.models.nothing', 'nowhere.at.all'):
         config.model.name = name
-        with pytest.raises(UserError, match='config.model.name must be one of .*sugrm'):
+        with pytest.raises(UserError, match=r'config.model.name must be one of .*sugrm'):
             prepare(plain(config))
 
 

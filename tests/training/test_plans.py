@@ -60,6 +60,15 @@ def test_where_padding_takes_part_nothing_is_packed(config):
     assert all(plan.packing is None for (plan,) in plans.whole.values())
 
 
+def test_text_that_is_encoded_already_is_not_packed(config, monkeypatch):
+    monkeypatch.setattr(plans_module, 'WORTH_CUTTING', 12)
+    config.text.finetune = False
+    plans = Plans(prepare(plain(config)), 1)
+    assert plans.epoch(1).packing is None
+    assert [plan.packing for plan in plans.whole['train']] == [None, None]
+    assert [plan.share for plan in plans.whole['train']] == [0.5, 1.0]
+
+
 def test_short_utterances_are_evaluated_apart(setup, monkeypatch):
     monkeypatch.setattr(plans_module, 'WORTH_CUTTING', 12)
     plans = Plans(setup, 1)

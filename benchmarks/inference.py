@@ -34,7 +34,7 @@ def timers(training: Training, text: TextEncoder) -> dict:
     model, batch = training.setup.system.model.clone(text=text), training.batch
     systems: dict[str, nn.Module] = {
         BASE: SelfMm(text),
-        'dense transformer': DenseSugrm(text, model.config.encoder.heads),
+        'dense transformer': DenseSugrm(text, model.config.spt.heads),
         'SUGRM': model,
     }
 

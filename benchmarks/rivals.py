@@ -112,4 +112,4 @@ class DenseSugrm(nn.Module):
         features = {'t': self.text(batch, True), 'a': batch.audio, 'v': batch.vision}
         encoded = DenseTransformer(32, self.heads, 4)(features)
         encoded['m'] = jnp.concatenate([encoded[s] for s in MODALITIES], axis=-1)
-        return {task: Head(32, False, 0.0)(encoded[task], True)[0] for task in TASKS}
+        return {task: Head(32, 'paper', 0.0)(encoded[task], True)[0] for task in TASKS}

@@ -74,6 +74,7 @@ class Training:
             setup.system.objective,
             setup.dataset.train.label,
             averaged=False,
+            stats=setup.stats,
         )
         self._state = parallel.replicate(state, mesh)
         plan, samples = plans.epoch(self.EPOCH), samples_of(setup.dataset.train)
@@ -144,8 +145,9 @@ def compare(training: Training, batch: Batch, outputs: dict) -> None:
         **recordings.heads(recordings.group(outputs, 'param/')),
     }
     model = training.setup.system.model
-    predict = jax.jit(lambda p: eval_step(p, batch, model=model).prediction)
-    ours = {f'out/{task.upper()}': x[:, None] for task, x in predict(params).items()}
+    predict = jax.jit(lambda v: eval_step(v, batch, model=model).prediction)
+    ours = predict({'params': params})
+    ours = {f'out/{task.upper()}': x[:, None] for task, x in ours.items()}
     check_same(ours, outputs, 'the whole model')
 
 

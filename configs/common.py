@@ -190,6 +190,17 @@ def use_aligned(config: ConfigDict) -> None:
     config.data.path = config.data.path.replace('unaligned', 'aligned')
 
 
+def use_frozen(config: ConfigDict) -> None:
+    """The text encoder as it is: every text is encoded once, before training."""
+    config.text.finetune = False
+
+
+def use_fixed(config: ConfigDict) -> None:
+    """The fixed `text` features of the file instead of a text encoder."""
+    config.text.pretrained = 'file'
+    config.text.finetune = False
+
+
 def use_minilm_text(config: ConfigDict) -> None:
     """MiniLM as the text encoder, and standardised features."""
     config.text.pretrained = 'minilm'
@@ -215,7 +226,12 @@ def use_mosei(config: ConfigDict) -> None:
 
 Variants = Mapping[str, Callable[[ConfigDict], None]]
 # For every system; each has more, or other ones of these names.
-VARIANTS = {'aligned': use_aligned, 'minilm': use_minilm_text}
+VARIANTS = {
+    'aligned': use_aligned,
+    'fixed': use_fixed,
+    'frozen': use_frozen,
+    'minilm': use_minilm_text,
+}
 SUGRM_VARIANTS = {'minilm': use_minilm, 'released': use_released}
 
 

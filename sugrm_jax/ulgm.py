@@ -12,11 +12,13 @@ which of the two lies nearer to the positive samples gives its sign.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import chex
 import flax.struct
 import jax.numpy as jnp
 
-from sugrm_jax.types import MODALITIES, Array
+from sugrm_jax.types import Array
 
 
 class Centroids(flax.struct.PyTreeNode):
@@ -74,23 +76,41 @@ def label_groups(multimodal: Array, *, zero_is_positive: bool) -> Array:
     return members / jnp.maximum(members.sum(1, keepdims=True), 1)
 
 
-def start_memory(multimodal: Array, width: int, *, zero_is_positive: bool) -> Memory:
+def start_memory(
+    multimodal: Array, widths: Mapping[str, int], *, zero_is_positive: bool
+) -> Memory:
     """The memory before training: features 0, every label `y_m`.
 
     Args:
       multimodal: `y_m` `[N]` of the training split.
-      width: `C`.
+      widths: `C` by task, the same for all; 'm' is among them, and labels are generated
+        for the others.
       zero_is_positive: see `label_groups`.
     """
     multimodal = jnp.asarray(multimodal, jnp.float32)
+    (width,) = set(widths.values())
     return Memory(
         features=jnp.zeros((len(multimodal), width)),
         centroids=Centroids(*jnp.zeros((4, width))),
         # Copies: a donated state must not hold one buffer twice.
-        labels={s: jnp.array(multimodal) for s in MODALITIES},
+        labels={s: jnp.array(multimodal) for s in widths if s != 'm'},
         multimodal=multimodal,
         groups=label_groups(multimodal, zero_is_positive=zero_is_positive),
     )
+
+
+def update(
+    memory: Memory,
+    features: dict[str, Array],
+    index: Array,
+    epoch: Array,
+    *,
+    present: dict[str, Array],
+    bound: float | None,
+) -> Memory:
+    """New labels for a batch, then its features in the memory (see `regenerate`)."""
+    memory = regenerate(memory, features, index, epoch, present=present, bound=bound)
+    return remember(memory, features['m'], index)
 
 
 def remember(memory: Memory, features: Array, index: Array) -> Memory:
@@ -204,7 +224,7 @@ def regenerate(
     span = memory.multimodal.max() - memory.multimodal.min()
     both_signs = memory.groups[:2].any(axis=1).all()
     labels = {}
-    for s in MODALITIES:
+    for s, old in memory.labels.items():
         new = generated_labels(
             y_m,
             features['m'],
@@ -215,8 +235,8 @@ def regenerate(
         )
         if bound is not None:
             new = jnp.clip(new, -bound, bound)
-        previous = memory.labels[s].at[index].get(mode='clip')
+        previous = old.at[index].get(mode='clip')
         averaged = momentum_average(previous, new, epoch)
         averaged = jnp.where(present[s] & (epoch > 1), averaged, previous)
-        labels[s] = memory.labels[s].at[index].set(averaged, mode='drop')
+        labels[s] = old.at[index].set(averaged, mode='drop')
     return memory.replace(labels=labels)

@@ -18,13 +18,14 @@ from sugrm_jax import ulgm
 
 LABELS = np.array([3, 1, 0, -1, -3], np.float32)
 FEATURES = np.array([[4, 0], [2, 0], [9, 12], [-2, 0], [-4, 0]], np.float32)
+WIDTHS = dict.fromkeys('mtav', 2)
 # Of a batch of one, (0, 0): as far from the positive centre as from the negative.
 MIDDLE = np.zeros((1, 2), np.float32)
 
 
 def seen(labels=LABELS, features=FEATURES, zero_is_positive=False):
     """The memory after every sample was seen once."""
-    memory = ulgm.start_memory(labels, 2, zero_is_positive=zero_is_positive)
+    memory = ulgm.start_memory(labels, WIDTHS, zero_is_positive=zero_is_positive)
     return ulgm.remember(memory, jnp.asarray(features), jnp.arange(len(labels)))
 
 
@@ -50,7 +51,7 @@ def regenerated(variant, memory, features, index, epoch, bound=None, present=Non
 
 class Memory(chex.TestCase):
     def test_starts_with_y_m_everywhere(self):
-        memory = ulgm.start_memory(LABELS, 2, zero_is_positive=False)
+        memory = ulgm.start_memory(LABELS, WIDTHS, zero_is_positive=False)
         for s in 'tav':
             np.testing.assert_array_equal(memory.labels[s], LABELS)
         np.testing.assert_array_equal(memory.multimodal, LABELS)
@@ -60,7 +61,7 @@ class Memory(chex.TestCase):
 
     @chex.variants(with_jit=True, without_jit=True)
     def test_centroids(self):
-        memory = ulgm.start_memory(LABELS, 2, zero_is_positive=False)
+        memory = ulgm.start_memory(LABELS, WIDTHS, zero_is_positive=False)
         remember = self.variant(ulgm.remember)
         centroids = remember(memory, FEATURES, np.arange(5)).centroids
         np.testing.assert_array_equal(centroids.positive, [3, 0])
@@ -76,7 +77,7 @@ class Memory(chex.TestCase):
         np.testing.assert_array_equal(centroids.negative, [-3, 0])
 
     def test_samples_not_seen_yet_count_as_zero(self):
-        memory = ulgm.start_memory(LABELS, 2, zero_is_positive=False)
+        memory = ulgm.start_memory(LABELS, WIDTHS, zero_is_positive=False)
         memory = ulgm.remember(memory, FEATURES[:1], np.array([0]))
         np.testing.assert_array_equal(memory.centroids.positive, [2, 0])
         np.testing.assert_array_equal(memory.centroids.negative, [0, 0])

@@ -234,10 +234,10 @@ def test_fixed_text_features_are_refused(mmsa):
         make(raw, fixed_text=True)
     for split in raw.values():
         split['text'] = np.ones((len(split['id']), steps + 1, width))
-    with pytest.raises(UserError, match='text has .* steps and text_bert'):
+    with pytest.raises(UserError, match=r'text has .* steps and text_bert'):
         make(raw, fixed_text=True)
     raw['train']['text'] = raw['train']['text'][1:]
-    with pytest.raises(UserError, match='text has .* entries'):
+    with pytest.raises(UserError, match=r'text has .* entries'):
         make(raw, fixed_text=True)
 
 

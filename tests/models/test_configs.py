@@ -39,6 +39,11 @@ CASES = {
     'configs/mosi.py:minilm': ('mosi', 22_565_376, 225_889),
     'configs/mosei.py': ('mosei', 108_891_648, 558_052),
     'configs/mosei.py:released': ('mosei', 108_891_648, 562_276),
+    # Encoders by hand: 4·16·(5 + 16) + 2·4·16 + 17·16 of audio, 4·32·(20 + 32) + 2·4·32
+    # + 33·32 of vision. A head from D to C: (D + 1)·C + (C + 1)·C + C + 1; m's from
+    # 768 + 16 + 32 to 128.
+    'configs/baselines/self_mm.py': ('mosi', 108_891_648, 159_332),
+    'configs/baselines/self_mm.py:mosei': ('mosei', 108_891_648, 165_668),
 }
 
 
@@ -86,11 +91,13 @@ def test_config(file):
 @pytest.mark.parametrize(
     'field',
     [
-        'encoder.heads',
-        'encoder.layers',
-        'encoder.input_attention.stride',
-        'encoder.self_attention.window',
-        'common_width',
+        'spt.heads',
+        'spt.layers',
+        'spt.input_attention.stride',
+        'spt.self_attention.window',
+        'common_width.m',
+        'common_width.v',
+        'lstm.a.hidden',
     ],
 )
 def test_sizes_of_zero_are_refused_by_name(field):
@@ -104,12 +111,12 @@ def test_sizes_of_zero_are_refused_by_name(field):
     ('field', 'value', 'message'),
     [
         *(
-            (f'model.encoder.dropout.{rate}', value, f'{rate} must be at least 0 and ')
+            (f'model.spt.dropout.{rate}', value, f'{rate} must be at least 0 and ')
             for rate in ('embedding', 'attention', 'relu', 'residual')
             for value in (-0.1, 1.0)
         ),
-        ('model.output_dropout', 1.5, 'output_dropout must be at least 0 and below 1'),
-        ('model.output_dropout', -0.1, 'output_dropout must be at least 0 and below 1'),
+        ('model.output_dropout.m', 1.5, 'output_dropout: m must be at least 0 and '),
+        ('model.output_dropout.a', -0.1, 'output_dropout: a must be at least 0 and '),
         ('objective.label_bound', 0.0, 'label_bound must be above 0'),
         ('optim.clip_norm', 0.0, 'clip_norm must be above 0'),
         ('optim.average_decay', 1.0, 'average_decay must be at least 0 and below 1'),
@@ -131,8 +138,8 @@ def test_settings_out_of_range_are_refused_by_name(field, value, message):
 
 def test_settings_at_the_ends_of_their_ranges_are_taken():
     ends = ['seed=0', 'optim.clip_norm=1e-9', 'optim.average_decay=0.0']
-    ends += ['objective.label_bound=0.1', 'model.output_dropout=0.0']
-    ends += [f'model.encoder.dropout.{rate}=0.0' for rate in ('relu', 'embedding')]
+    ends += ['objective.label_bound=0.1', 'model.output_dropout.m=0.0']
+    ends += [f'model.spt.dropout.{rate}=0.0' for rate in ('relu', 'embedding')]
     config = load_config('configs/mosi.py', [f'--config.{end}' for end in ends])
     experiment = typed(Experiment, plain(config))
     models.build(experiment.model, experiment.objective, TextEncoder(None, None))

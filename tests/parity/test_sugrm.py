@@ -5,32 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from sugrm_jax.layers.blocks import DropoutRates, PhasedConfig
-from sugrm_jax.layers.sampling import Sampling
-from sugrm_jax.models.sugrm import Sugrm, SugrmConfig
-from sugrm_jax.objectives.sugrm import SugrmObjectiveConfig, sugrm
+from sugrm_jax import models
+from sugrm_jax.config import plain
+from sugrm_jax.main import load_config
 from sugrm_jax.types import TASKS, Batch
 from tests import recordings
 from tests.parity.test_phased import assert_close
 
-RELEASED = SugrmConfig(
-    name='sugrm',
-    encoder=PhasedConfig(
-        width=32,
-        heads=8,
-        layers=4,
-        input_attention=Sampling(5, 17, ()),
-        cross_attention=Sampling(1, 9, ('stride',)),
-        self_attention=Sampling(1, 7, ('stride',)),
-        dropout=DropoutRates(),
-        skip_zero_steps=True,
-    ),
-    common_width=32,
-    heads='released',
-    output_dropout=0.0,
-    padding='released',
-)
-OBJECTIVE = SugrmObjectiveConfig(loss='l1', label_bound=3.0, zero_is_positive=True)
+RELEASED = plain(load_config('configs/mosi.py:released'))
 TASK_NAMES = {'m': 'multimodal', 't': 'text', 'a': 'audio', 'v': 'vision'}
 
 
@@ -44,16 +26,18 @@ def model_params(params):
 
 def outputs_and_gradients(recording):
     params = model_params(recordings.group(recording, 'param/'))
-    model = Sugrm(RELEASED, None)
-    objective = sugrm(OBJECTIVE, 32)
+    model, objective, *_ = models.build(
+        RELEASED['model'], RELEASED['objective'], text=None
+    )
     labels = {t: recording[f'label/{n}'] for t, n in TASK_NAMES.items()}
     memory = objective.start(labels['m'])
     memory = memory.replace(labels={s: jnp.array(labels[s]) for s in 'tav'})
-    batch = Batch(*[None] * 5, labels['m'], np.arange(4), np.ones(4, np.float32))
+    batch = Batch(*[None] * 5, label=labels['m'], index=np.arange(4), weight=np.ones(4))
 
     def loss(params):
         features = recordings.inputs(recording)
         outputs = model.apply({'params': params}, features, None, True, method='fuse')
+        outputs = outputs.replace(present=dict.fromkeys('tav', 1))
         terms = objective.loss(outputs, batch, memory)
         means = {t: term.mean() for t, term in terms.items()}
         return sum(means.values()), (outputs, means)

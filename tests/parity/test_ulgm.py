@@ -11,17 +11,16 @@ from tests.parity.test_phased import assert_close
 
 def test_ulgm():
     recording = recordings.load('ulgm')
-    memory = ulgm.start_memory(recording['labels/multimodal'], 8, zero_is_positive=True)
+    memory = ulgm.start_memory(
+        recording['labels/multimodal'], dict.fromkeys('mtav', 8), zero_is_positive=True
+    )
     size = int(recording['batch_size'])
     present = dict.fromkeys('tav', jnp.ones(size, bool))
     names = {'m': 'fusion', 't': 'text', 'a': 'audio', 'v': 'vision'}
 
     @jax.jit
     def step(memory, features, index, epoch):
-        memory = ulgm.regenerate(
-            memory, features, index, epoch, present=present, bound=3.0
-        )
-        return ulgm.remember(memory, features['m'], index)
+        return ulgm.update(memory, features, index, epoch, present=present, bound=3.0)
 
     for epoch in range(4):
         for index in recording['order'][epoch].reshape(-1, size):

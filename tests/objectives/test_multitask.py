@@ -1,11 +1,12 @@
-"""SUGRM's loss by hand, and the order of what follows a step."""
+"""The loss by hand, the order of what follows a step, subsets of tasks."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sugrm_jax.objectives.sugrm import SugrmObjectiveConfig, sugrm
+from sugrm_jax.errors import UserError
+from sugrm_jax.objectives.multitask import MultitaskConfig, multitask
 from sugrm_jax.types import Batch, Outputs
 
 LABELS = np.array([3, 1, 0, -1, -3], np.float32)
@@ -18,8 +19,11 @@ GENERATED = {
 TANH = {0.5: 0.462117, 1: 0.761594, 1.5: 0.905148, 6: 0.999988}
 
 
-def objective(loss='l1', label_bound=None, zero_is_positive=False):
-    return sugrm(SugrmObjectiveConfig(loss, label_bound, zero_is_positive), 2)
+def objective(
+    loss='l1', labels='sugrm', label_bound=None, zero_is_positive=False, tasks='mtav'
+):
+    config = MultitaskConfig(loss, labels, label_bound, zero_is_positive)
+    return multitask(config, dict.fromkeys(tasks, 2))
 
 
 def batch(index):
@@ -37,14 +41,16 @@ def outputs(prediction=None, feature=None, present=None, size=2):
     )
 
 
-def loss_terms(loss='l1', present=None, index=(1, 3)):
+def loss_terms(loss='l1', present=None, tasks='mtav'):
     """Samples 1 and 3, with labels 1 and −1, and errors of 1/2 and 2, of both signs."""
-    o = objective(loss)
+    o, index = objective(loss, tasks=tasks), [1, 3]
     memory = o.start(LABELS)
-    memory = memory.replace(labels={s: jnp.array(x) for s, x in GENERATED.items()})
+    if tasks != 'm':
+        generated = {s: jnp.array(GENERATED[s]) for s in o.labels(memory)}
+        memory = memory.replace(labels=generated)
     truth = {'m': LABELS} | GENERATED
     error = np.array([0.5, -2], np.float32)
-    prediction = {task: x[list(index)] + error for task, x in truth.items()}
+    prediction = {task: truth[task][index] + error for task in tasks}
     return o.loss(outputs(prediction, present=present), batch(index), memory)
 
 
@@ -144,6 +150,60 @@ def test_the_released_codes_settings_reach_label_generation():
     assert o.labels(memory)['v'][1] == 2
 
 
-def test_an_unknown_loss_is_refused():
-    with pytest.raises(ValueError, match='loss must be one of'):
-        SugrmObjectiveConfig('l3', None, False)
+@pytest.mark.parametrize('labels', ['sugrm', 'self_mm'])
+@pytest.mark.parametrize('tasks', ['mt', 'mav', 'mv'])
+def test_labels_are_generated_for_the_tasks_there_are(labels, tasks):
+    every = {task: FEATURES + i for i, task in enumerate('mtav')}
+
+    def after(tasks):
+        o = objective(labels=labels, tasks=tasks)
+        memory = o.start(LABELS)
+        for epoch in (1, 2, 3):
+            feature = {task: x * epoch for task, x in every.items() if task in tasks}
+            out = outputs(feature=feature, size=5)
+            memory = o.update(memory, out, batch(range(5)), epoch)
+        return o.labels(memory)
+
+    all_labels, some = after('mtav'), after(tasks)
+    assert some.keys() == set(tasks) - {'m'}
+    for s, x in some.items():
+        np.testing.assert_array_equal(x, all_labels[s])
+        assert (x != LABELS).any()
+
+
+def test_only_the_tasks_there_are_have_a_loss():
+    whole = loss_terms()
+    for tasks in ('mt', 'mv', 'm'):
+        part = loss_terms(tasks=tasks)
+        assert ''.join(part) == tasks
+        for task in tasks:
+            np.testing.assert_array_equal(part[task], whole[task])
+
+
+def test_with_the_multimodal_task_alone_nothing_is_remembered():
+    o = objective(tasks='m')
+    assert not jax.tree.leaves(o.start(LABELS))
+    assert o.labels(o.start(LABELS)) == {}
+
+
+def test_self_mms_labels_are_bounded_by_the_annotated_ones_or_as_set():
+    """δ_m is tiny, and α beyond all bounds."""
+    for bound, limit in ((None, 3), (2.0, 2)):
+        o = objective(labels='self_mm', label_bound=bound)
+        memory = update(o, o.start(LABELS), FEATURES, FEATURES, range(5), epoch=1)
+        memory = update(o, memory, [[0.0, 0.1]], [[3, 0.5]], [1], epoch=3)
+        # Half of the bound and of the label before, 1.
+        assert abs(o.labels(memory)['t'][1]) == (limit + 1) / 2
+
+
+def test_ulgm_is_refused_without_a_common_space():
+    config = MultitaskConfig('l1', 'sugrm', None, False)
+    with pytest.raises(UserError, match='common_width must be the same for all tasks'):
+        multitask(config, {'m': 2, 't': 2, 'a': 3})
+    multitask(MultitaskConfig('l1', 'self_mm', None, False), {'m': 2, 't': 3})
+
+
+@pytest.mark.parametrize('field', ['loss', 'labels'])
+def test_unknown_names_are_refused(field):
+    with pytest.raises(ValueError, match=f'{field} must be one of'):
+        objective(**{field: 'l3'})

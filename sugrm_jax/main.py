@@ -19,8 +19,8 @@ from ml_collections import ConfigDict, config_flags
 from sugrm_jax.config import flat, plain, unknown_field
 from sugrm_jax.errors import UserError
 
-_CONFIG = config_flags.DEFINE_config_file('config', help_string='File of the config.')
-_WORKDIR = flags.DEFINE_string(
+CONFIG = config_flags.DEFINE_config_file('config', help_string='File of the config.')
+WORKDIR = flags.DEFINE_string(
     'workdir', None, 'Folder of the run; runs/NAME by default, NAME being config.name.'
 )
 
@@ -105,8 +105,8 @@ def main(argv: list[str]) -> None:
     from sugrm_jax.training.loop import train
 
     keep_compiled()
-    config = _CONFIG.value
-    train(config, _WORKDIR.value or pathlib.Path('runs') / config.name)
+    config = CONFIG.value
+    train(config, WORKDIR.value or pathlib.Path('runs') / config.name)
 
 
 def run(

@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise UserError(f'Unexpected {argv[1:]}: settings are given as --set=x=y.')
     logging.set_verbosity(logging.WARNING)
-    sweep = lone._CONFIG.value
+    sweep = lone.CONFIG.value
     if 'runs' not in sweep:
         raise UserError(
             'This config is one run, which python -m sugrm_jax.main trains; sweeps are '
@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
         )
     runs = set_fields(sweep.runs, _SET.value)
     mine = parse_shard(_SHARD.value)
-    workdir = lone._WORKDIR.value or pathlib.Path('runs') / sweep.name
+    workdir = lone.WORKDIR.value or pathlib.Path('runs') / sweep.name
     workdir = pathlib.Path(workdir).expanduser()
     # Heavy imports wait until the command line is known to be good.
     from sugrm_jax.parallel import keep_compiled

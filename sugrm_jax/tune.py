@@ -85,9 +85,9 @@ def main(argv: list[str]) -> None:
     if importlib.util.find_spec('optuna') is None:
         raise UserError('The search needs Optuna: pip install -r requirements-tune.txt')
     logging.set_verbosity(logging.WARNING)
-    config = lone._CONFIG.value
+    config = lone.CONFIG.value
     space = read_space(_SPACE.value, config)
-    workdir = lone._WORKDIR.value or pathlib.Path('runs') / f'{config.name}-tune'
+    workdir = lone.WORKDIR.value or pathlib.Path('runs') / f'{config.name}-tune'
     workdir = pathlib.Path(workdir).expanduser()
     # Heavy imports wait until the command line is known to be good.
     from sugrm_jax.parallel import keep_compiled

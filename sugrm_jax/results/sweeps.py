@@ -106,9 +106,8 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """The last line of what went wrong; '' where nothing has."""
-        lines = self.error.strip().splitlines()
-        return lines[-1].strip() if lines else ''
+        """What went wrong, the first line of `error.txt`; '' where nothing has."""
+        return self.error.partition('\n')[0].strip()
 
 
 @dataclasses.dataclass(frozen=True)

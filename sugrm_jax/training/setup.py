@@ -15,13 +15,14 @@ import optax
 from sugrm_jax import models
 from sugrm_jax.config import at_least, between, typed
 from sugrm_jax.data import load
-from sugrm_jax.data.batches import batch_count, batch_index, gather, samples_of
+from sugrm_jax.data.batches import batch_count, gather, samples_of
 from sugrm_jax.layers import bert, pretrained
-from sugrm_jax.layers.text import FILE, TextConfig, TextEncoder, TokenPacker
+from sugrm_jax.layers.text import FILE, TextConfig, TextEncoder
 from sugrm_jax.models.system import System
+from sugrm_jax.training.fixed_text import encode_texts
 from sugrm_jax.training.optim import OptimConfig, make_optimizer
 from sugrm_jax.training.shared import Latest, Shared
-from sugrm_jax.types import Dataset, Plan, PyTree, Split
+from sugrm_jax.types import Dataset, Plan, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,13 +196,9 @@ def build(experiment: Experiment, source: Source) -> Parts:
     dataset, encoder = source.dataset, source.encoder
     trained = experiment.text.finetune
     if encoder and not trained and system.text_first:
-        encode = functools.partial(encode_text, text, encoder, system.packs_text)
-        dataset = source.encoded(
-            system.packs_text,
-            lambda: source.dataset.map(
-                lambda split: dataclasses.replace(split, text=encode(split))
-            ),
-        )
+        packs = system.packs_text
+        encode = functools.partial(encode_texts, dataset, text, encoder, packs)
+        dataset = source.encoded(packs, encode)
     part_of_training = dataset.train.text is None
     init = make_init(system, dataset)
     inside = {'text': encoder} if part_of_training else {}
@@ -215,27 +212,6 @@ def build(experiment: Experiment, source: Source) -> Parts:
     )
     outside = {} if part_of_training else encoder
     return Parts(dataset, system, outside, optimizer, init, inside)
-
-
-def encode_text(
-    text: TextEncoder, params: PyTree, packs: bool, split: Split, size: int = 64
-) -> np.ndarray:
-    """Text features of every utterance, float32 `[N, L_t, D_t]`.
-
-    Args:
-      text: the encoder.
-      params: its parameters.
-      packs: whether utterances may share rows, for then padded steps are not encoded.
-      split: whose tokens.
-      size: utterances encoded at a time.
-    """
-    encode = jax.jit(lambda params, batch: text.apply({'params': params}, batch, True))
-    index = batch_index(np.arange(len(split)), size, size, len(split))
-    packer = TokenPacker(split.tokens)
-    packing = packer(index, packer.rows(index)) if packs else None
-    plan, samples = Plan(index, packing), samples_of(split)
-    parts = [encode(params, gather(samples, plan[i])) for i in range(len(index))]
-    return np.concatenate(parts)[: len(split)]
 
 
 def make_init(

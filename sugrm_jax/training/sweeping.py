@@ -99,10 +99,13 @@ def _say(console: Console, line: str) -> None:
 
 
 def _keep_error(cell: Cell, error: Exception) -> str:
-    """Writes the traceback into the run's folder; gives the error in one line."""
-    files.write_bytes(cell.folder / ERROR, traceback.format_exc().encode())
+    """Writes the error in one line, and its traceback; gives the line."""
     line, *_ = str(error).splitlines() or ['']
-    return line if isinstance(error, UserError) else f'{type(error).__name__}: {line}'
+    if not isinstance(error, UserError):
+        line = f'{type(error).__name__}: {line}'
+    content = f'{line}\n\n{traceback.format_exc()}'
+    files.write_bytes(cell.folder / ERROR, content.encode())
+    return line
 
 
 class Pace:

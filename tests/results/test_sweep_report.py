@@ -101,19 +101,19 @@ def test_what_failed_and_what_is_missing(folder, undrawn):
     failed, stopped = remove(folder, 'run0', 2), remove(folder, 'run1', 1)
     remove(folder, REFERENCE, 3).rmdir()
     files.write_bytes(
-        failed / 'error.txt', b'Traceback:\n  <x>\nUserError: no | disk\n'
+        failed / 'error.txt', b'no | disk\n\nTraceback:\n  <x>\nUserError: no | disk\n'
     )
     rng = np.random.default_rng(0)
     files.write_history(stopped / files.HISTORY, history(rng, 1, 4))
     found, page, text = written(folder)
     assert 'finished runs: 6 of 9' in page and 'failed: 1, missing: 2' in page
     assert found.tables[-1][1:] == [
-        ['LF-LSTM', '2', 'failed', 'UserError: no | disk'],
+        ['LF-LSTM', '2', 'failed', 'no | disk'],
         ['MulT', '1', 'unfinished: 4 epochs so far', ''],
         ['SUGRM', '3', 'not started', ''],
     ]
-    assert '<pre>Traceback:\n  &lt;x&gt;\nUserError: no | disk' in page
-    assert r'| failed | UserError: no \| disk |' in text
+    assert 'Traceback:\n  &lt;x&gt;\nUserError: no | disk' in page
+    assert r'| failed | no \| disk |' in text
     assert ['LF-LSTM', '2 of 3'] in [row[:2] for row in found.tables[0]]
 
 

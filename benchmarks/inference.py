@@ -12,39 +12,43 @@ from flax import linen as nn
 from benchmarks import data
 from benchmarks.measure import ratio, rounds, say, seconds
 from benchmarks.options import Options
-from benchmarks.rivals import DenseSugrm, SelfMm
+from benchmarks.rivals import DenseSugrm
 from benchmarks.tables import Table
 from benchmarks.training import Training, config
+from configs.baselines import self_mm
+from sugrm_jax.config import plain
 from sugrm_jax.layers.bert import BertConfig
 from sugrm_jax.layers.text import TextEncoder
-from sugrm_jax.types import Batch
+from sugrm_jax.models.sugrm import Sugrm, build
+from sugrm_jax.training.step import eval_step
 
 BASE = 'Self-MM'
 # As `configs/mosi.py` has it. What it costs is decided by its sizes, not its weights.
 BERT_BASE = BertConfig(30522, 768, 12, 12, 3072, 'gelu', 0.1, 0.1, 512, 2)
 
 
-def timer(predict: Callable, params: dict, batch: Batch) -> Callable[[], float]:
-    """Of one evaluation step, compiled here."""
-    return functools.partial(seconds, jax.jit(predict), params, batch)
-
-
-def timers(training: Training, text: TextEncoder) -> dict:
-    """One for each system, all with random weights and the same text encoder."""
+def timers(training: Training, text: TextEncoder) -> dict[str, Callable[[], float]]:
+    """One evaluation step of each system, random weights, the same text encoder."""
     model, batch = training.setup.system.model.clone(text=text), training.batch
-    systems: dict[str, nn.Module] = {
-        BASE: SelfMm(text),
+    systems = {
+        BASE: self_mm_like(model),
         'dense transformer': DenseSugrm(text, model.config.spt.heads),
         'SUGRM': model,
     }
 
     def one(system: nn.Module) -> Callable[[], float]:
-        rest = (True,) if system is model else ()
-        init = jax.jit(lambda key: system.init(key, batch, *rest)['params'])
-        params = init(jax.random.key(0))
-        return timer(lambda p, b: system.apply({'params': p}, b, *rest), params, batch)
+        init = jax.jit(lambda key: system.init(key, batch, True))
+        step = jax.jit(functools.partial(eval_step, model=system))
+        return functools.partial(seconds, step, init(jax.random.key(0)), batch)
 
     return {name: one(system) for name, system in systems.items()}
+
+
+def self_mm_like(model: Sugrm) -> nn.Module:
+    """Self-MM with its own settings, but the text encoder and padding of SUGRM."""
+    settings = plain(self_mm.get_config())
+    settings['model']['padding'] = model.config.padding
+    return build(settings['model'], settings['objective'], model.text).model
 
 
 def run(options: Options) -> list[Table]:

@@ -1,7 +1,4 @@
-"""What SUGRM is compared with: Self-MM's recurrent encoders and dense attention.
-
-They serve timing only: parameters are random, dropout is left out.
-"""
+"""SUGRM with dense attention, for timing: parameters are random, without dropout."""
 
 from __future__ import annotations
 
@@ -11,47 +8,7 @@ from flax import linen as nn
 from sugrm_jax.layers.heads import Head
 from sugrm_jax.layers.positions import add_positions
 from sugrm_jax.layers.text import TextEncoder
-from sugrm_jax.types import MODALITIES, TASKS, Array, Batch
-
-
-class LastState(nn.Module):
-    """A one-way LSTM's last real hidden state, and a linear layer."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, x: Array, length: Array) -> Array:
-        """`[B, L, D]` and lengths `[B]` → `[B, width]`."""
-        rnn = nn.RNN(nn.OptimizedLSTMCell(self.width), return_carry=True)
-        (_, hidden), _ = rnn(x, seq_lengths=length)
-        return nn.Dense(self.width)(hidden)
-
-
-class SelfMm(nn.Module):
-    """Self-MM (Yu et al., AAAI 2021) with the widths it uses for MOSI.
-
-    BERT's first hidden state, an LSTM for audio and one for vision, and three layers
-    for the fusion and for each modality.
-    """
-
-    text: TextEncoder
-
-    @nn.compact
-    def __call__(self, batch: Batch) -> dict[str, Array]:
-        """Predictions `[B]` by task."""
-        encoded = {
-            't': self.text(batch, True)[:, 0],
-            'a': LastState(16)(batch.audio, batch.audio_length),
-            'v': LastState(32)(batch.vision, batch.vision_length),
-        }
-        encoded['m'] = jnp.concatenate([encoded[s] for s in MODALITIES], axis=-1)
-        widths = {'m': 128, 't': 64, 'a': 16, 'v': 32}
-        return {task: self._head(encoded[task], widths[task]) for task in TASKS}
-
-    def _head(self, x, width):
-        for _ in range(2):
-            x = nn.relu(nn.Dense(width)(x))
-        return nn.Dense(1)(x)[:, 0]
+from sugrm_jax.types import MODALITIES, TASKS, Array, Batch, Outputs
 
 
 class DenseLayer(nn.Module):
@@ -107,9 +64,11 @@ class DenseSugrm(nn.Module):
     heads: int
 
     @nn.compact
-    def __call__(self, batch: Batch) -> dict[str, Array]:
-        """Predictions `[B]` by task."""
+    def __call__(self, batch: Batch, deterministic: bool) -> Outputs:
+        """Predictions of all tasks, as in evaluation whatever `deterministic` says."""
+        del deterministic
         features = {'t': self.text(batch, True), 'a': batch.audio, 'v': batch.vision}
         encoded = DenseTransformer(32, self.heads, 4)(features)
         encoded['m'] = jnp.concatenate([encoded[s] for s in MODALITIES], axis=-1)
-        return {task: Head(32, 'paper', 0.0)(encoded[task], True)[0] for task in TASKS}
+        heads = {task: Head(32, 'paper', 0.0)(encoded[task], True) for task in TASKS}
+        return Outputs({task: prediction for task, (prediction, _) in heads.items()})

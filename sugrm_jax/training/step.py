@@ -16,6 +16,51 @@ from sugrm_jax.training.state import TrainState
 from sugrm_jax.types import Array, Batch, Outputs, Plan, PyTree, Samples
 
 
+def step_keys(key: jax.Array, step: Array) -> dict[str, jax.Array]:
+    """The keys of one step, by what they are for.
+
+    Args:
+      key: of the run.
+      step: batches seen before.
+    """
+    keys = jax.random.split(jax.random.fold_in(key, step))
+    return dict(zip(('dropout', 'sampling'), keys, strict=True))
+
+
+def forward(
+    params: PyTree,
+    state: TrainState,
+    batch: Batch,
+    rngs: dict[str, jax.Array],
+    *,
+    model: nn.Module,
+    objective: Objective,
+) -> tuple[Array, tuple[Outputs, dict[str, PyTree], dict[str, Array], Array]]:
+    """What is minimised, as a function of the parameters.
+
+    Args:
+      params: in place of the state's.
+      state: its statistics and its memory are used.
+      batch, model, objective: see `train_step`.
+      rngs: see `step_keys`.
+
+    Returns:
+      The loss; and outputs, new statistics, mean loss terms by name, and whether each
+      sample's loss is finite, `[B]`.
+    """
+    outputs, stats = model.apply(
+        {'params': params, **state.stats},
+        batch,
+        False,
+        rngs=rngs,
+        mutable=list(state.stats),
+    )
+    terms = objective.loss(outputs, batch, state.memory) | outputs.losses
+    means = {name: weighted_mean(x, batch.weight) for name, x in terms.items()}
+    finite = jnp.isfinite(sum(terms.values())) | (batch.weight == 0)
+    return sum(means.values()), (outputs, stats, means, finite)
+
+
 def train_step(
     state: TrainState,
     batch: Batch,
@@ -46,24 +91,11 @@ def train_step(
       The state after, and a report: `loss`, its terms by name, `grad_norm`, and
       `finite` bool `[B]`, whether each sample's loss is.
     """
-    key = jax.random.fold_in(key, state.step)
-    rngs = dict(zip(('dropout', 'sampling'), jax.random.split(key), strict=True))
-
-    def loss_fn(params):
-        outputs, stats = model.apply(
-            {'params': params, **state.stats},
-            batch,
-            False,
-            rngs=rngs,
-            mutable=list(state.stats),
-        )
-        terms = objective.loss(outputs, batch, state.memory) | outputs.losses
-        means = {name: weighted_mean(x, batch.weight) for name, x in terms.items()}
-        finite = jnp.isfinite(sum(terms.values())) | (batch.weight == 0)
-        return sum(means.values()), (outputs, stats, means, finite)
-
-    gradient = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (outputs, stats, means, finite)), grads = gradient(state.params)
+    rngs = step_keys(key, state.step)
+    gradient = jax.value_and_grad(forward, has_aux=True)
+    (loss, (outputs, stats, means, finite)), grads = gradient(
+        state.params, state, batch, rngs, model=model, objective=objective
+    )
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     average = state.average

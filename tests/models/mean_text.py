@@ -29,4 +29,5 @@ class MeanText(MultimodalModel):
 def build(model, objective, text):
     config = typed(MeanTextConfig, model, 'config.model')
     loss = typed(RegressionConfig, objective, 'config.objective')
-    return System(MeanText(config, text), regression(loss), packs_text=True)
+    packs = config.padding == 'masked'
+    return System(MeanText(config, text), regression(loss), packs_text=packs)

@@ -63,7 +63,9 @@ ONE_SEED = (
 COST = (
     'Parameters count the text encoder. Times are the median over seeds, with the '
     'smallest and largest below; they compare only between runs of one machine. '
-    'Best epoch: of smallest validation error, and how many were trained.'
+    'Inference is that of warm batches; a frozen text encoder encodes every text once, '
+    'before training, and is not in it (but in MAG-BERT, where audio and vision enter '
+    'BERT). Best epoch: of smallest validation error, and how many were trained.'
 )
 BOXES = (
     'Test metrics of every run, a point each; the upright stroke is the mean over '

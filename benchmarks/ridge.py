@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from sklearn.linear_model import Ridge
 
 from sugrm_jax.config import plain
-from sugrm_jax.layers.mrm import mean_over_steps
+from sugrm_jax.layers.lengths import mean_over_steps
 from sugrm_jax.main import CONFIG, run
 from sugrm_jax.metrics import METRICS, regression_metrics
 from sugrm_jax.parallel import keep_compiled

@@ -203,6 +203,8 @@ def use_fixed(config: ConfigDict) -> None:
 
 def use_minilm_text(config: ConfigDict) -> None:
     """MiniLM as the text encoder, and standardised features."""
+    if config.text.pretrained == 'file':
+        raise ValueError("'fixed' and 'minilm' name different texts")
     config.text.pretrained = 'minilm'
     config.data.standardize = True
 
@@ -217,6 +219,16 @@ def use_minilm(config: ConfigDict) -> None:
     use_minilm_text(config)
     bound_labels(config)
     use_released_optimiser(config.optim)
+
+
+def use_mosei_encoders(model: ConfigDict) -> None:
+    """SPT, and MulT's encoder in its place, as Table 7 has them for MOSEI."""
+    model.spt.heads = 4
+    model.spt.dropout = dict(embedding=0.2, attention=0.1, relu=0.1, residual=0.1)
+    model.transformer.heads = 4
+    model.transformer.dropout.update(
+        embedding=0.2, attention=(0.1, 0.1, 0.1), relu=0.1, residual=0.1
+    )
 
 
 def use_mosei(config: ConfigDict) -> None:

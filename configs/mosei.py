@@ -10,14 +10,7 @@ def get_config(variants: str = '') -> ConfigDict:
     config.name = 'mosei'
     config.data.path = 'MOSEI/unaligned_50.pkl'
     config.model.output_dropout.m = 0.1
-    spt = config.model.spt
-    spt.heads = 4
-    spt.dropout = dict(embedding=0.2, attention=0.1, relu=0.1, residual=0.1)
-    transformer = config.model.transformer
-    transformer.heads = 4
-    transformer.dropout.update(
-        embedding=0.2, attention=(0.1, 0.1, 0.1), relu=0.1, residual=0.1
-    )
+    common.use_mosei_encoders(config.model)
     config.optim.groups.encoder.lr = 1e-3
     config.optim.groups.other.lr = 1e-3
     common.apply_variants(config, variants, common.SUGRM_VARIANTS)

@@ -104,8 +104,12 @@ def main(argv: list[str]) -> None:
     from sugrm_jax.parallel import keep_compiled
     from sugrm_jax.training.loop import train
 
-    keep_compiled()
     config = CONFIG.value
+    if 'runs' in config:
+        raise UserError(
+            'This config is a sweep, which python -m sugrm_jax.sweep trains.'
+        )
+    keep_compiled()
     train(config, WORKDIR.value or pathlib.Path('runs') / config.name)
 
 

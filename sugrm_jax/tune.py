@@ -16,6 +16,7 @@ import copy
 import importlib.util
 import pathlib
 import runpy
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -100,7 +101,8 @@ def main(argv: list[str]) -> None:
     search.run(_TRIALS.value)
     found = best(study)
     given = [arg for arg in sys.argv[1:] if arg.startswith('--config')]
-    command = ['python -m sugrm_jax.main', *given, *as_flags(found['settings'])]
+    flags_found = map(shlex.quote, [*given, *as_flags(found['settings'])])
+    command = ['python -m sugrm_jax.main', *flags_found]
     console.print(
         f'Best of {found["trials"]} trials: validation MAE {found["valid_mae"]:.3f}, '
         f'trial {found["trial"]}. To train and test it:\n' + ' \\\n    '.join(command),

@@ -38,8 +38,8 @@ class Split:
       label: float32 `[N]`, the annotated multimodal sentiment `y_m`.
       unimodal: annotated (CH-SIMS) or planted (simulator) unimodal sentiment,
         float32 `[N]` each, by modality; empty when the data has none.
-      text: float32 `[N, L_t, D_t]`, fixed text features, zero after the text's length;
-        None where the text encoder is trained.
+      text: float32 `[N, L_t, D_t]`, fixed text features; None where the text encoder is
+        trained.
     """
 
     ids: list[str]

@@ -1,5 +1,6 @@
 """The command line: every mistake in it is one clear sentence."""
 
+import subprocess
 import sys
 
 import pytest
@@ -88,6 +89,19 @@ def test_parse_refuses(monkeypatch, arguments, message):
     monkeypatch.setattr(sys, 'argv', argv)
     with pytest.raises(UserError, match=message):
         parse(argv)
+
+
+def test_main_refuses_a_sweep():
+    command = [sys.executable, '-m', 'sugrm_jax.main']
+    command += ['--config=configs/sweeps/seeds.py']
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith('This config is a sweep, which python -m sugrm_jax.s')
+
+
+def test_variants_that_contradict_each_other_are_refused():
+    with pytest.raises(UserError, match="'fixed' and 'minilm' name different texts"):
+        load_config('configs/mosi.py:fixed,minilm')
 
 
 def test_main_refuses_words_that_are_no_flags():

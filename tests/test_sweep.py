@@ -137,7 +137,9 @@ def sweep(name, variants=''):
     return load_config(f'configs/sweeps/{name}.py:{variants}')
 
 
-@pytest.mark.parametrize('variants', ['', 'minilm', 'mosei', 'minilm,mosei'])
+@pytest.mark.parametrize(
+    'variants', ['', 'minilm', 'mosei', 'minilm,mosei', 'frozen,minilm,released']
+)
 @pytest.mark.parametrize('name', [*(f'table{n}' for n in TABLES), 'seeds'])
 def test_every_run_of_every_sweep_fits(name, variants):
     config = sweep(name, variants)
@@ -155,6 +157,26 @@ def test_every_run_of_every_sweep_fits(name, variants):
     # No two are the same.
     configs = [plain(run) | {'name': ''} for _, run in config.runs]
     assert all(x not in configs[:i] for i, x in enumerate(configs))
+
+
+def test_released_is_for_sugrm_alone():
+    runs = dict(sweep('table2', 'released').runs)
+    assert runs.pop('SUGRM').model.padding == 'released'
+    assert {run.model.padding for run in runs.values()} == {'masked'}
+
+
+def test_on_mosei_both_skeletons_have_the_encoders_of_mosei():
+    runs = dict(sweep('table4', 'mosei').runs)
+    ours, theirs = runs['SUGRM'].model, runs['Self-MM, LSTM→SPT'].model
+    assert ours.spt == theirs.spt and ours.transformer == theirs.transformer
+    assert ours.spt.heads == 4
+
+
+def test_mag_bert_warms_up_for_a_tenth_of_its_epochs():
+    (run,) = [run for label, run in sweep('table1').runs if label == 'MAG-BERT']
+    assert run.optim.warmup_epochs == 4
+    ((_, run),) = set_fields([('MAG-BERT', run)], ['train.epochs=10'])
+    assert run.optim.warmup_epochs == 1
 
 
 @pytest.mark.parametrize('number', TABLES)

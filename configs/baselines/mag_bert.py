@@ -35,11 +35,12 @@ def get_config(variants: str = '') -> ConfigDict:
     config.name = 'mag_bert'
     config.optim.name = 'adamw'
     config.optim.schedule = 'linear'
-    config.optim.warmup_epochs = 4.0
     for group in ('text', 'other'):
         config.optim.groups[group].weight_decay = 0.01
     config.train.batch = 48
     config.train.epochs = 40
+    # A reference: it follows another number of epochs.
+    config.optim.warmup_epochs = 0.1 * config.train.get_ref('epochs').to_float()
     own = {'minilm': use_minilm, 'mosei': common.use_mosei}
     common.apply_variants(config, variants, own)
     return config

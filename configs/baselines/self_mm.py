@@ -48,6 +48,7 @@ def groups() -> dict:
 def use_mosei(config: ConfigDict) -> None:
     """MMSA's values for MOSEI."""
     common.use_mosei(config)
+    common.use_mosei_encoders(config.model)
     config.model.output_dropout.update(m=0.1, t=0.0, a=0.0, v=0.0)
     groups = config.optim.groups
     groups.audio.weight_decay = 0.0

@@ -34,6 +34,17 @@ def split(variants: str) -> list[str]:
     return sorted(set(filter(None, variants.split(','))))
 
 
+def baselines(systems: Mapping[str, Any], variants: str) -> dict[str, ConfigDict]:
+    """By label, the configs of baselines.
+
+    Args:
+      systems: modules of `configs.baselines` by label.
+      variants: with commas between; `released` says something about SUGRM only.
+    """
+    names = ','.join(name for name in split(variants) if name != 'released')
+    return {label: system.get_config(names) for label, system in systems.items()}
+
+
 def sugrm(variants: str) -> ConfigDict:
     """SUGRM's config; the variant `mosei` is a file of its own."""
     names = split(variants)

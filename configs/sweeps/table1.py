@@ -30,6 +30,6 @@ SYSTEMS = {
 
 def get_config(variants: str = '') -> ConfigDict:
     names = ','.join(['aligned', *common.split(variants)])
-    runs = {label: system.get_config(names) for label, system in SYSTEMS.items()}
+    runs = common.baselines(SYSTEMS, names)
     runs['SUGRM'] = common.sugrm(names)
     return common.sweep('table1', '1', 'SUGRM', runs, variants)

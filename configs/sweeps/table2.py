@@ -19,23 +19,23 @@ from configs.baselines import (
 )
 from configs.sweeps import common
 
-
-def with_ctc(config: ConfigDict) -> ConfigDict:
-    config.model.align = 'ctc'
-    return config
+SYSTEMS = {
+    'EF-LSTM+CTC': ef_lstm,
+    'LF-LSTM': lf_lstm,
+    'TFN+CTC': tfn,
+    'RAVEN+CTC': raven,
+    'MCTN+CTC': mctn,
+    'MulT': mult,
+    'SPT': spt,
+    'MAG-BERT+CTC': mag_bert,
+    'Self-MM': self_mm,
+}
 
 
 def get_config(variants: str = '') -> ConfigDict:
-    runs = {
-        'EF-LSTM+CTC': with_ctc(ef_lstm.get_config(variants)),
-        'LF-LSTM': lf_lstm.get_config(variants),
-        'TFN+CTC': with_ctc(tfn.get_config(variants)),
-        'RAVEN+CTC': with_ctc(raven.get_config(variants)),
-        'MCTN+CTC': with_ctc(mctn.get_config(variants)),
-        'MulT': mult.get_config(variants),
-        'SPT': spt.get_config(variants),
-        'MAG-BERT+CTC': with_ctc(mag_bert.get_config(variants)),
-        'Self-MM': self_mm.get_config(variants),
-        'SUGRM': common.sugrm(variants),
-    }
+    runs = common.baselines(SYSTEMS, variants)
+    for label, config in runs.items():
+        if label.endswith('+CTC'):
+            config.model.align = 'ctc'
+    runs['SUGRM'] = common.sugrm(variants)
     return common.sweep('table2', '2', 'SUGRM', runs, variants)

@@ -22,7 +22,11 @@ SUGRM = {
 }
 
 
+def self_mm_config(variants: str) -> ConfigDict:
+    return common.baselines({'': self_mm}, variants)['']
+
+
 def get_config(variants: str = '') -> ConfigDict:
-    runs = common.changed(self_mm.get_config, SELF_MM, variants)
+    runs = common.changed(self_mm_config, SELF_MM, variants)
     runs |= common.changed(common.sugrm, SUGRM, variants)
     return common.sweep('table4', '4', 'SUGRM', runs, variants)

@@ -25,8 +25,9 @@ def check(modalities: tuple[str, ...]) -> None:
 def keep_only(dataset: Dataset, modalities: tuple[str, ...]) -> Dataset:
     """The data set as if no utterance had the other modalities.
 
-    A modality left out is an empty sequence of one step and one feature, so that it
-    costs next to nothing; where all three are aligned the steps stay.
+    A modality left out is an empty sequence of one feature, and of as many steps as the
+    text, so that systems which read aligned data can do without it, too. Text left out
+    has one step; where all three are aligned the steps stay.
 
     Args:
       dataset: whole.
@@ -34,10 +35,11 @@ def keep_only(dataset: Dataset, modalities: tuple[str, ...]) -> Dataset:
     """
     gone = [s for s in MODALITIES if s not in modalities]
     first = dataset.train
-    steps = {first.tokens.shape[2], first.audio.shape[1], first.vision.shape[1]}
-    kept = steps.pop() if len(steps) == 1 else 1
+    steps = [first.tokens.shape[2], first.audio.shape[1], first.vision.shape[1]]
+    if 't' in gone and len(set(steps)) > 1:
+        steps[0] = 1
     for s in gone:
-        dataset = dataset.map(lambda split, s=s: _without(split, s, kept))
+        dataset = dataset.map(lambda split, s=s: _without(split, s, steps[0]))
     return dataset
 
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from sugrm_jax.layers.lengths import real_steps
 from sugrm_jax.layers.recurrent import Lstm
 from sugrm_jax.types import Array
 
@@ -122,7 +123,7 @@ def align_softly(positions: Array, x: Array, length: Array) -> Array:
       `[B, L_t, D]`.
     """
     shares = jax.nn.softmax(positions)[..., 1:]
-    real = jnp.arange(x.shape[1]) < length[:, None]
+    real = real_steps(length, x.shape[1])
     return jnp.einsum('blt,bld->btd', shares * real[..., None], x)
 
 
@@ -143,7 +144,7 @@ def ctc_loss(positions: Array, length: Array, target: Array) -> Array:
     """
     batch, steps, classes = positions.shape
     labels = jnp.arange(1, classes)
-    padded = jnp.arange(steps) >= length[:, None]
+    padded = ~real_steps(length, steps)
     beyond = labels > jnp.minimum(target, length)[:, None]
     labels = jnp.broadcast_to(labels, (batch, classes - 1))
     return optax.ctc_loss(positions, padded * 1.0, labels, beyond * 1.0)

@@ -28,6 +28,7 @@ from sugrm_jax.layers.attend import attend
 from sugrm_jax.layers.attention import take_rows
 from sugrm_jax.layers.blocks import FeedForward, by_row
 from sugrm_jax.layers.dropout import check_rate, dropout, random_bytes
+from sugrm_jax.layers.lengths import real_steps
 from sugrm_jax.layers.linear import (
     Linear,
     Maps,
@@ -136,7 +137,7 @@ class TemporalConvolution(nn.Module):
             filled up with zeros and gives one step; an empty one gives none.
         """
         if length is not None:
-            real = jnp.arange(x.shape[1]) < length[:, None]
+            real = real_steps(length, x.shape[1])
             x = jnp.where(real[..., None], x, 0)
             length = jnp.maximum(length - self.kernel + 1, jnp.minimum(length, 1))
         missing = max(self.kernel - x.shape[1], 0)

@@ -6,19 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from sugrm_jax.layers.lengths import mean_over_steps
 from sugrm_jax.layers.linear import uniform_dense
 from sugrm_jax.types import MODALITIES, Array
-
-
-def mean_over_steps(x: Array, length: Array | None) -> Array:
-    """Mean over time of `[B, L, D]`: over all steps, or the first `length` `[B]`.
-
-    An utterance of length 0 gets 0.
-    """
-    if length is None:
-        return x.mean(axis=1)
-    real = jnp.arange(x.shape[1]) < length[:, None]
-    return (x * real[..., None]).sum(1) / jnp.maximum(length, 1)[:, None]
 
 
 class ModalityRecalibration(nn.Module):

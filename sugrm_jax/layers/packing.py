@@ -13,6 +13,7 @@ import flax.struct
 import jax.numpy as jnp
 import numpy as np
 
+from sugrm_jax.layers.lengths import real_steps
 from sugrm_jax.types import Array
 
 
@@ -116,7 +117,7 @@ def packed_bert_inputs(tokens: Array, packing: Packing) -> dict[str, Array]:
 
 def unpack(hidden: Array, packing: Packing, length: int) -> Array:
     """Hidden states `[R, row_length, D]` → `[B, length, D]`, 0 at padded steps."""
-    step = jnp.arange(length)
-    column = jnp.minimum(packing.start[:, None] + step, hidden.shape[1] - 1)
-    real = step < packing.length[:, None]
+    column = packing.start[:, None] + jnp.arange(length)
+    column = jnp.minimum(column, hidden.shape[1] - 1)
+    real = real_steps(packing.length, length)
     return jnp.where(real[..., None], hidden[packing.row[:, None], column], 0)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from sugrm_jax.layers.lengths import real_steps
 from sugrm_jax.layers.linear import symmetric_uniform
 from sugrm_jax.types import Array, PyTree
 
@@ -30,32 +31,27 @@ class Lstm(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(
-        self, x: Array, length: Array | None = None, start: Carry | None = None
-    ) -> tuple[Array, Array]:
+    def __call__(self, x: Array, length: Array | None = None) -> tuple[Array, Array]:
         """Reads sequences.
 
         Args:
           x: `[B, L, D]`.
           length: real steps `[B]`; later ones leave the state as it is. None: all are
             real.
-          start: state before the first step; 0 by default.
 
         Returns:
-          Hidden states `[B, L, H]`, and the last real one, `[B, H]`: 0, or `start`, for
-          an utterance of length 0.
+          Hidden states `[B, L, H]`, and the last real one, `[B, H]`: 0 for an
+          utterance of length 0.
         """
         init = symmetric_uniform(self.width**-0.5)
         kernel = self.param('input', init, (x.shape[-1], 4 * self.width))
         recurrent = self.param('recurrent', init, (self.width, 4 * self.width))
         bias = self.param('bias', init, (2, 4 * self.width)).sum(0)
         gates = jnp.moveaxis(x @ kernel + bias, 1, 0)
-        if start is None:
-            start = (jnp.zeros((len(x), self.width), x.dtype),) * 2
         real = None
         if length is not None:
-            real = jnp.arange(x.shape[1])[:, None, None] < length[:, None]
-        states = run_lstm(gates, recurrent, real, start)
+            real = real_steps(length, x.shape[1]).T[..., None]
+        states = run_lstm(gates, recurrent, real)
         return jnp.moveaxis(states, 0, 1), states[-1]
 
 
@@ -89,23 +85,22 @@ class StackedLstm(nn.Module):
 
 
 @jax.custom_vjp
-def run_lstm(gates: Array, recurrent: Array, real: Array | None, start: Carry) -> Array:
-    """The loop over time.
+def run_lstm(gates: Array, recurrent: Array, real: Array | None) -> Array:
+    """The loop over time, from a state of 0.
 
     Args:
       gates: the input's part of them, before activation, `[L, B, 4 H]`, in PyTorch's
         order: input, forget, cell, output.
       recurrent: `[H, 4 H]`.
       real: bool `[L, B, 1]`; other steps leave the state as it is. None: all are.
-      start: state before the first step.
 
     Returns:
       Hidden states `[L, B, H]`.
     """
-    return _forward(gates, recurrent, real, start)[0]
+    return _forward(gates, recurrent, real)[0]
 
 
-def _forward(gates, recurrent, real, start):
+def _forward(gates, recurrent, real):
     def step(carry: Carry, now: PyTree) -> tuple[Carry, PyTree]:
         given, seen = now
         active = _activate(given + carry[0] @ recurrent)
@@ -114,15 +109,16 @@ def _forward(gates, recurrent, real, start):
         new = _where(seen, (output * jnp.tanh(cell), cell), carry)
         return new, (*new, active)
 
-    _, (hidden, cell, active) = jax.lax.scan(step, start, (gates, real))
-    return hidden, (hidden, cell, active, recurrent, real, start)
+    zero = jnp.zeros((gates.shape[1], len(recurrent)), gates.dtype)
+    _, (hidden, cell, active) = jax.lax.scan(step, (zero, zero), (gates, real))
+    return hidden, (hidden, cell, active, recurrent, real)
 
 
 def _backward(saved, d_hidden):
-    hidden, cell, active, recurrent, real, start = saved
+    hidden, cell, active, recurrent, real = saved
+    zero = jnp.zeros_like(hidden[0])
     hidden_before, cell_before = (
-        jnp.concatenate([first[None], x[:-1]])
-        for first, x in zip(start, (hidden, cell), strict=True)
+        jnp.concatenate([zero[None], x[:-1]]) for x in (hidden, cell)
     )
 
     def step(carry: Carry, now: PyTree) -> tuple[Carry, Array]:
@@ -141,11 +137,10 @@ def _backward(saved, d_hidden):
         passed = d_gates @ recurrent.T, d_new * forget
         return _where(seen, passed, (d_hidden, d_cell)), d_gates
 
-    zero = jax.tree.map(jnp.zeros_like, start)
     steps = (d_hidden, active, cell, cell_before, real)
-    d_start, d_gates = jax.lax.scan(step, zero, steps, reverse=True)
+    _, d_gates = jax.lax.scan(step, (zero, zero), steps, reverse=True)
     d_recurrent = jnp.einsum('lbh,lbg->hg', hidden_before, d_gates)
-    return d_gates, d_recurrent, None, d_start
+    return d_gates, d_recurrent, None
 
 
 run_lstm.defvjp(_forward, _backward)

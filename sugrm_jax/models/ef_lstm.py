@@ -15,6 +15,7 @@ from flax import linen as nn
 from sugrm_jax.config import at_least, between, choice, typed
 from sugrm_jax.layers.alignment import ALIGNERS, make_aligner
 from sugrm_jax.layers.batchnorm import BatchNorm
+from sugrm_jax.layers.lengths import real_steps
 from sugrm_jax.layers.linear import uniform_dense
 from sugrm_jax.layers.recurrent import StackedLstm
 from sugrm_jax.layers.text import TextEncoder
@@ -62,6 +63,7 @@ class EfLstmConfig:
 class EfLstm(MultimodalModel):
     """The whole model."""
 
+    @nn.compact
     def fuse_batch(
         self,
         features: dict[str, Array],
@@ -70,17 +72,6 @@ class EfLstm(MultimodalModel):
         deterministic: bool,
     ) -> Outputs:
         """See `MultimodalModel`."""
-        return self.fuse(features, lengths, deterministic, weight)
-
-    @nn.compact
-    def fuse(
-        self,
-        features: dict[str, Array],
-        lengths: dict[str, Array] | None,
-        deterministic: bool,
-        weight: Array | None = None,
-    ) -> Outputs:
-        """See `MultimodalModel`; `weight` `[B]` is 0 where a row is no sample."""
         check_aligned(features, 'EF-LSTM')
         c = self.config
         joined = jnp.concatenate([features[s] for s in MODALITIES], axis=-1)
@@ -98,26 +89,23 @@ class EfLstm(MultimodalModel):
 
 
 def real_values(
-    features: dict[str, Array], lengths: dict[str, Array] | None, weight: Array | None
+    features: dict[str, Array], lengths: dict[str, Array] | None, weight: Array
 ) -> Array:
     """Which values of `[F_t; F_a; F_v]` belong to a sample's real steps.
 
     Args:
       features: `[B, L, D_s]` by modality.
       lengths: real steps `[B]` by modality; None: all are.
-      weight: of the samples, `[B]`; None: all rows are samples.
+      weight: of the samples, `[B]`; 0 where a row is none.
 
     Returns:
       bool `[B, L, D_t + D_a + D_v]`.
     """
     parts = []
     for s in MODALITIES:
-        rows, steps, _ = features[s].shape
-        real = jnp.ones((rows, steps), bool)
+        real = (weight > 0)[:, None]
         if lengths is not None:
-            real = jnp.arange(steps) < lengths[s][:, None]
-        if weight is not None:
-            real = real & (weight > 0)[:, None]
+            real = real & real_steps(lengths[s], features[s].shape[1])
         parts.append(jnp.broadcast_to(real[..., None], features[s].shape))
     return jnp.concatenate(parts, axis=-1)
 
@@ -129,5 +117,6 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
     return System(
         model=EfLstm(config, text, make_aligner(config.align, config.ctc_weight)),
         objective=regression(settings),
-        packs_text=config.padding == 'masked',
+        masks_padding=config.padding == 'masked',
+        needs_text=config.align != 'none',
     )

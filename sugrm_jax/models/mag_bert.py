@@ -13,6 +13,7 @@ from sugrm_jax.config import at_least, between, choice, positive, typed
 from sugrm_jax.errors import UserError
 from sugrm_jax.layers.alignment import ALIGNERS, make_aligner
 from sugrm_jax.layers.gate import AdaptationGate
+from sugrm_jax.layers.lengths import real_steps
 from sugrm_jax.layers.packing import pack_steps
 from sugrm_jax.layers.text import FILE, TextEncoder
 from sugrm_jax.models.system import PADDINGS, MultimodalModel, System, check_aligned
@@ -75,11 +76,10 @@ class MagBert(MultimodalModel):
     ) -> Array:
         """BERT's last hidden states, of embeddings that the gate has shifted."""
         check_aligned({'t': batch.tokens[:, 0], **others}, 'MAG-BERT')
-        step = jnp.arange(batch.tokens.shape[2])
         real = {
             s: jnp.ones(x.shape[:2], bool)
             if lengths is None
-            else step < lengths[s][:, None]
+            else real_steps(lengths[s], x.shape[1])
             for s, x in others.items()
         }
         if batch.packing is not None:
@@ -121,6 +121,7 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
     return System(
         model=MagBert(config, text, make_aligner(config.align, config.ctc_weight)),
         objective=regression(settings),
-        packs_text=config.padding == 'masked',
+        masks_padding=config.padding == 'masked',
         text_first=False,
+        needs_text=True,
     )

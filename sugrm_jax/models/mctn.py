@@ -18,6 +18,7 @@ from flax import linen as nn
 
 from sugrm_jax.config import at_least, choice, typed
 from sugrm_jax.layers.alignment import ALIGNERS, make_aligner
+from sugrm_jax.layers.lengths import real_steps
 from sugrm_jax.layers.linear import symmetric_uniform, uniform_dense
 from sugrm_jax.layers.recurrent import Carry, Lstm
 from sugrm_jax.layers.text import TextEncoder
@@ -198,7 +199,7 @@ class Decoder(nn.Module):
         def step(carry: Carry, _: None) -> tuple[Carry, Array]:
             hidden, cell = carry
             scores = jnp.tanh(keys + (hidden @ query)[:, None]) @ score
-            context = attend(scores, encoded, length)
+            context = softmax_average(scores, encoded, length)
             gates = jnp.concatenate([context, hidden], axis=-1) @ kernel + bias
             input_, forget, candidate, output = jnp.split(gates, 4, axis=-1)
             cell = nn.sigmoid(forget) * cell + nn.sigmoid(input_) * jnp.tanh(candidate)
@@ -225,17 +226,17 @@ class Prediction(nn.Module):
         """`[B, L, H]` → `[B]`."""
         states, _ = Lstm(self.width, name='lstm')(joint, length)
         scores = jnp.tanh(uniform_dense(1, self.width, name='score')(states))[..., 0]
-        utterance = attend(scores, states, length)
+        utterance = softmax_average(scores, states, length)
         return uniform_dense(1, self.width, name='sentiment')(utterance)[:, 0]
 
 
-def attend(scores: Array, x: Array, length: Array | None) -> Array:
+def softmax_average(scores: Array, x: Array, length: Array | None) -> Array:
     """Average of `[B, L, H]`, weighted by the softmax of scores `[B, L]`: `[B, H]`.
 
     Padded steps have no weight; where all are padded the average is plain.
     """
     if length is not None:
-        real = jnp.arange(x.shape[1]) < length[:, None]
+        real = real_steps(length, x.shape[1])
         scores = jnp.where(real, scores, jnp.finfo(scores.dtype).min)
     return jnp.einsum('bl,blh->bh', nn.softmax(scores), x)
 
@@ -255,7 +256,7 @@ def translation_error(translated: Array, target: Array, length: Array | None) ->
     error = jnp.square(translated - jax.lax.stop_gradient(target)).mean(-1)
     if length is None:
         return error.mean(-1)
-    real = jnp.arange(target.shape[1]) < length[:, None]
+    real = real_steps(length, target.shape[1])
     return jnp.where(real, error, 0).sum(-1) / jnp.maximum(length, 1)
 
 
@@ -272,7 +273,7 @@ def where_real(x: Array, length: Array | None) -> Array:
     """`[B, L, D]`, 0 at padded steps."""
     if length is None:
         return x
-    return x * (jnp.arange(x.shape[1]) < length[:, None])[..., None]
+    return x * real_steps(length, x.shape[1])[..., None]
 
 
 def widen(x: Array, width: int) -> Array:
@@ -288,5 +289,6 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
     return System(
         model=Mctn(config, text, align=aligner),
         objective=regression(settings),
-        packs_text=config.padding == 'masked',
+        masks_padding=config.padding == 'masked',
+        needs_text=True,
     )

@@ -69,5 +69,5 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
     return System(
         model=Mult(config, text),
         objective=regression(settings),
-        packs_text=config.padding == 'masked',
+        masks_padding=config.padding == 'masked',
     )

@@ -11,6 +11,7 @@ from flax import linen as nn
 from sugrm_jax.config import at_least, between, choice, positive, typed
 from sugrm_jax.layers.alignment import ALIGNERS, make_aligner
 from sugrm_jax.layers.gate import shift
+from sugrm_jax.layers.lengths import real_steps
 from sugrm_jax.layers.linear import uniform_dense
 from sugrm_jax.layers.recurrent import Lstm
 from sugrm_jax.layers.text import TextEncoder
@@ -103,7 +104,7 @@ class Raven(MultimodalModel):
             gate = uniform_dense(1, both.shape[-1], name=f'gate_{s}')(both)
             seen = nn.sigmoid(gate) * h
             if lengths is not None:
-                real = jnp.arange(words.shape[1]) < lengths[s][:, None]
+                real = real_steps(lengths[s], words.shape[1])
                 seen = jnp.where(real[..., None], seen, 0)
             nonverbal.append(seen)
         mix = uniform_dense(words.shape[-1], 2 * c.nonverbal_width, name='mix')
@@ -122,5 +123,6 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
     return System(
         model=Raven(config, text, make_aligner(config.align, config.ctc_weight)),
         objective=regression(settings),
-        packs_text=config.padding == 'masked',
+        masks_padding=config.padding == 'masked',
+        needs_text=True,
     )

@@ -134,5 +134,5 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
     return System(
         model=Sugrm(config, text),
         objective=multitask(settings, widths),
-        packs_text=config.padding == 'masked',
+        masks_padding=config.padding == 'masked',
     )

@@ -21,16 +21,18 @@ class System(NamedTuple):
     Attributes:
       model: `(batch, deterministic) → Outputs`.
       objective: loss and memory.
-      packs_text: whether padded tokens take no part, so that utterances may share
-        rows in BERT.
+      masks_padding: whether padded steps take no part, so that utterances may share
+        rows in BERT, and a batch's padding may be cut.
       text_first: whether nothing enters the text encoder but tokens, so that a frozen
         one can encode every utterance once, before training.
+      needs_text: whether it says nothing where there is no text.
     """
 
     model: nn.Module
     objective: Objective
-    packs_text: bool
+    masks_padding: bool
     text_first: bool = True
+    needs_text: bool = False
 
 
 class MultimodalModel(nn.Module):
@@ -92,11 +94,11 @@ class MultimodalModel(nn.Module):
         weight: Array,
         deterministic: bool,
     ) -> Outputs:
-        """`fuse`; for a model that looks across samples to know which are real.
+        """`fuse`; a model that looks across samples has this in its place.
 
         Args:
           features, lengths, deterministic: as in `fuse`.
-          weight: of the samples, `[B]`.
+          weight: of the samples, `[B]`; 0 where a row is none.
         """
         del weight
         return self.fuse(features, lengths, deterministic)

@@ -17,8 +17,8 @@ from sugrm_jax.config import at_least, between, choice, typed
 from sugrm_jax.layers.alignment import ALIGNERS, make_aligner
 from sugrm_jax.layers.batchnorm import BatchNorm
 from sugrm_jax.layers.dropout import dropout, random_bytes
+from sugrm_jax.layers.lengths import mean_over_steps
 from sugrm_jax.layers.linear import uniform_dense
-from sugrm_jax.layers.mrm import mean_over_steps
 from sugrm_jax.layers.recurrent import Lstm
 from sugrm_jax.layers.text import TextEncoder
 from sugrm_jax.models.system import PADDINGS, MultimodalModel, System
@@ -85,6 +85,7 @@ class TfnConfig:
 class Tfn(MultimodalModel):
     """The whole model."""
 
+    @nn.compact
     def fuse_batch(
         self,
         features: dict[str, Array],
@@ -92,18 +93,7 @@ class Tfn(MultimodalModel):
         weight: Array,
         deterministic: bool,
     ) -> Outputs:
-        """See `MultimodalModel`."""
-        return self.fuse(features, lengths, deterministic, weight)
-
-    @nn.compact
-    def fuse(
-        self,
-        features: dict[str, Array],
-        lengths: dict[str, Array] | None,
-        deterministic: bool,
-        weight: Array | None = None,
-    ) -> Outputs:
-        """See `MultimodalModel`; `weight` `[B]` is 0 where a row is no sample.
+        """See `MultimodalModel`.
 
         The feature of task 'm' is the tensor `[B, (D_a + 1) (D_v + 1) (D_t + 1)]`.
         """
@@ -112,7 +102,6 @@ class Tfn(MultimodalModel):
         lengths = lengths or {
             s: jnp.full(rows, x.shape[1]) for s, x in features.items()
         }
-        weight = jnp.ones(rows) if weight is None else weight
         vectors = {}
         for s, width, rate in (
             ('a', c.audio_width, c.dropout.audio),
@@ -208,5 +197,6 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
     return System(
         model=Tfn(config, text, make_aligner(config.align, config.ctc_weight)),
         objective=regression(settings),
-        packs_text=config.padding == 'masked',
+        masks_padding=config.padding == 'masked',
+        needs_text=config.align != 'none',
     )

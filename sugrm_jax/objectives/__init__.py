@@ -28,4 +28,4 @@ class Objective(NamedTuple):
     start: Callable[[Array], PyTree]
     loss: Callable[[Outputs, Batch, PyTree], dict[str, Array]]
     update: Callable[[PyTree, Outputs, Batch, Array], PyTree]
-    labels: Callable[[PyTree], dict[str, Array]]
+    labels: Callable[[PyTree], dict[str, Array]] = lambda memory: {}

@@ -41,20 +41,21 @@ METHOD = (
     'hierarchical paired bootstrap. Each of {resamples:,} resamples draws, with '
     'replacement, as many seeds as both systems share and as many test utterances '
     'as there are; both systems are measured on that same draw, their runs paired '
-    'by seed, and the difference of their means over seeds is kept (deviations '
-    'between S seeds widened by √(S/(S − 1)), since drawing from so few makes them '
-    'too small). The interval holds the middle 95 % of these differences. p is '
-    'two-sided: twice the share of resamples in which the difference has the other '
-    'sign or none. p (Holm) is corrected for the number of systems compared, for each '
-    'metric; a difference is bold where it is below 0.05.'
+    'by seed, and the difference of their means over seeds is kept. Deviations '
+    'between S seeds are widened by √(S/(S − 1)) · t/z, since so few seeds make them '
+    'too small (t and z: 97.5 % quantiles of Student with S − 1 degrees of freedom and '
+    'of the normal distribution). The interval holds the middle 95 % of these '
+    'differences. p is two-sided: twice the share of resamples in which the '
+    'difference has the other sign or none. p (Holm) is corrected for the number of '
+    'systems compared, for each metric; a difference is bold where it is below 0.05.'
 )
 CAUTION = (
     'What it means: an interval without 0 says that the difference would likely '
-    'show again with other seeds and other utterances of the same kind. Its part '
-    'that comes from seeds is coarse: {seeds} seeds can be drawn in only {draws} '
-    'different ways, so where systems vary more by seed than by utterance intervals '
-    'and p come out too small, and more seeds are the only remedy. Utterances of one '
-    'video are taken as independent, which makes intervals rather too narrow, too.'
+    'show again with other seeds and other utterances of the same kind. Where systems '
+    'differ by seed only, 5 % of comparisons of equal ones come out below p = 0.05, '
+    'else fewer; the price is that {seeds} seeds show large differences only. More '
+    'seeds show smaller ones. Utterances of one video are taken as independent, which '
+    'makes intervals rather too narrow.'
 )
 ONE_SEED = (
     'What it means: with one seed an interval speaks of other utterances only, and '
@@ -189,8 +190,7 @@ def _comparison(sweep: Sweep) -> list[Section]:
     seeds = len(sweep.finished[reference])
     caution = ONE_SEED
     if seeds > 1:
-        draws = math.comb(2 * seeds - 1, seeds)
-        caution = CAUTION.format(seeds=seeds, draws=f'{draws:,}')
+        caution = CAUTION.format(seeds=seeds)
     table = made.comparison_table(sweep, found)
     return [Section(title, [table, Text(method), Text(caution)])]
 

@@ -176,21 +176,25 @@ def comparison_table(sweep: Sweep, found: Mapping[str, dict[str, Difference]]) -
         shared = sweep.finished[label].keys() & reference.keys()
         row = cells(label, len(shared))
         for metric in COMPARED:
-            row += _difference(differences[metric], adjusted[metric][i], metric)
+            p = adjusted[metric][i]
+            # One seed says nothing of others: then nothing is bold.
+            bold = len(shared) > 1 and p < SIGNIFICANT
+            row += _difference(differences[metric], p, metric, bold)
         rows.append(row)
     heads = ['system', 'seeds', *['difference', 'p', 'p (Holm)'] * len(COMPARED)]
     groups = [('', 2), *((HEADS[metric], 3) for metric in COMPARED)]
     return Table(heads, rows, groups=groups)
 
 
-def _difference(found: Difference, adjusted: float, metric: str) -> list[Cell]:
+def _difference(
+    found: Difference, adjusted: float, metric: str, bold: bool
+) -> list[Cell]:
     sign = '+' if found.value > 0 else ''
     text = f'{sign}{_shown(found.value, metric)}'
     if math.isnan(found.p):
         return [Cell(text), *cells('–', '–')]
     interval = f'[{_shown(found.low, metric)}, {_shown(found.high, metric)}]'
-    significant = adjusted < SIGNIFICANT
-    return [Cell(text, interval, significant), *cells(_p(found.p), _p(adjusted))]
+    return [Cell(text, interval, bold), *cells(_p(found.p), _p(adjusted))]
 
 
 def _p(value: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import shutil
 from typing import Any
 
 import jax
@@ -127,6 +128,21 @@ class Checkpoints:
     def close(self) -> None:
         self._latest.close()
         self._best.close()
+
+
+def keep_best_only(workdir: pathlib.Path, epoch: int) -> None:
+    """Deletes the checkpoints of a finished run but for the best parameters.
+
+    The latest state is several times their size. A run without it starts anew.
+
+    Args:
+      workdir: the run's folder.
+      epoch: the best.
+    """
+    folder = workdir / 'checkpoints'
+    for old in [folder / 'latest', *(folder / 'best').iterdir()]:
+        if old.name != str(epoch):
+            shutil.rmtree(old)
 
 
 def _manager(folder: pathlib.Path, keep: int) -> ocp.CheckpointManager:

@@ -110,7 +110,7 @@ def write_plan(
       workdir: of the sweep.
       sweep: its `name`, `table` and `reference` are kept.
       labels: of the runs, in the table's order.
-      seeds: of each run.
+      seeds: of each run; an earlier command may have asked for more.
 
     Raises:
       UserError: the folder holds another sweep, or cannot be written.
@@ -120,14 +120,15 @@ def write_plan(
         'table': sweep.table,
         'reference': sweep.reference,
         'runs': [{'label': label, 'folder': slug(label)} for label in labels],
-        'seeds': list(range(1, seeds + 1)),
     }
     path = workdir / SWEEP
     # Shards start together, and write the same.
     with claimed(workdir, wait=30):
-        if path.exists() and (there := files.read_json(path)['name']) != sweep.name:
+        there = files.read_json(path) if path.exists() else {'seeds': []} | plan
+        if there['name'] != sweep.name:
             raise UserError(
-                f'{workdir} holds the sweep {there}, not {sweep.name}: name another '
-                '--workdir.'
+                f'{workdir} holds the sweep {there["name"]}, not {sweep.name}: name '
+                'another --workdir.'
             )
-        files.write_json(path, plan)
+        seeds = max(seeds, len(there['seeds']))
+        files.write_json(path, plan | {'seeds': list(range(1, seeds + 1))})

@@ -92,8 +92,11 @@ def fitted(
         checkpoints = Checkpoints(folder, identity(config, setup.dataset.sha256))
         run = Run(setup, checkpoints, folder, console, shared)
         record.write_scaling(folder, setup.scaling)
-        run.fit(stop, shown or TrainingProgress(console), on_epoch)
-        yield run
+        try:
+            run.fit(stop, shown or TrainingProgress(console), on_epoch)
+            yield run
+        finally:
+            checkpoints.close()
 
 
 class Run:
@@ -246,7 +249,6 @@ class Run:
         )
 
     def _stop(self, signum: int) -> None:
-        self.checkpoints.close()
         raise Interrupted(
             signum,
             f'Stopped at step {self.progress.step} of epoch {self.progress.epoch}; all '
@@ -302,7 +304,6 @@ class Run:
         """Tests the best variables and writes results, predictions and report."""
         variables = self.state.variables
         variables = self.checkpoints.restore_best(self.progress.best_epoch, variables)
-        self.checkpoints.close()
         predictions = {
             name: self.predict(name, variables) for name in self.setup.dataset.splits
         }

@@ -37,7 +37,7 @@ class Plans:
         self._size = config.batch
         self._samples = len(splits['train'])
         self._rows = batch_count(config.batch, devices) * devices
-        self._masked = setup.system.packs_text
+        self._masked = setup.system.masks_padding
         self._packers: dict[str, TokenPacker] = {}
         # Text features that are there already need no packed rows.
         if self._masked and splits['train'].text is None:
@@ -91,7 +91,8 @@ def everything(split: Split) -> list[tuple[float, np.ndarray]]:
 def by_length(split: Split) -> list[tuple[float, np.ndarray]]:
     """Shares of the steps of audio and vision, and the positions that they hold."""
     steps = split.audio.shape[1], split.vision.shape[1]
-    if max(steps) < WORTH_CUTTING:
+    aligned = split.tokens.shape[2] in steps
+    if aligned or max(steps) < WORTH_CUTTING:
         return everything(split)
     short = (2 * split.audio_length <= steps[0]) & (2 * split.vision_length <= steps[1])
     parts = (0.5, np.flatnonzero(short)), (1.0, np.flatnonzero(~short))

@@ -104,8 +104,13 @@ class SweepProgress(TrainingProgress):
             TextColumn('{task.fields[status]}'),
         )
 
+    def start_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        # Once an epoch: it may ask a database.
+        self._now = self._left()
+        super().start_epoch(epoch, epochs, steps, done)
+
     def _status(self, loss: float) -> str:
-        return self._left()
+        return self._now
 
     def _say(self, line: str) -> None:
         """Nothing: the bar is enough."""

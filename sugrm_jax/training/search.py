@@ -185,7 +185,7 @@ class Search:
             report = functools.partial(self._report, trials=trials)
             trial = functools.partial(self._trial, trials=trials)
             self.study.optimize(
-                trial, n_trials=1, catch=(UserError,), callbacks=[report]
+                trial, n_trials=1, catch=(Exception,), callbacks=[report]
             )
 
     def _trial(self, trial: optuna.Trial, trials: int) -> float:
@@ -209,8 +209,11 @@ class Search:
                 on_epoch=on_epoch,
             ) as run:
                 return run.progress.best_mae
-        except UserError as error:
-            trial.set_user_attr(ERROR, str(error))
+        except optuna.TrialPruned:
+            raise
+        # Whatever it is, another trial may go well.
+        except Exception as error:
+            trial.set_user_attr(ERROR, str(error) or type(error).__name__)
             raise
         except Interrupted as stopped:
             self.study.tell(trial.number, state=TrialState.FAIL)

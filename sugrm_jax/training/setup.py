@@ -16,13 +16,14 @@ from sugrm_jax import models
 from sugrm_jax.config import at_least, between, typed
 from sugrm_jax.data import load
 from sugrm_jax.data.batches import batch_count, gather, samples_of
+from sugrm_jax.errors import UserError
 from sugrm_jax.layers import bert, pretrained
 from sugrm_jax.layers.text import FILE, TextConfig, TextEncoder
 from sugrm_jax.models.system import System
 from sugrm_jax.training.fixed_text import encode_texts
 from sugrm_jax.training.optim import OptimConfig, make_optimizer
 from sugrm_jax.training.shared import Latest, Shared
-from sugrm_jax.types import Dataset, Plan, PyTree
+from sugrm_jax.types import MODALITIES, Dataset, Plan, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,10 +194,11 @@ def build(experiment: Experiment, source: Source) -> Parts:
     """The system and its optimiser, and the data as it reads them."""
     text = TextEncoder(source.bert_config, experiment.text)
     system = models.build(experiment.model, experiment.objective, text)
+    check_modalities(experiment.data.modalities, system)
     dataset, encoder = source.dataset, source.encoder
     trained = experiment.text.finetune
     if encoder and not trained and system.text_first:
-        packs = system.packs_text
+        packs = system.masks_padding
         encode = functools.partial(encode_texts, dataset, text, encoder, packs)
         dataset = source.encoded(packs, encode)
     part_of_training = dataset.train.text is None
@@ -212,6 +214,22 @@ def build(experiment: Experiment, source: Source) -> Parts:
     )
     outside = {} if part_of_training else encoder
     return Parts(dataset, system, outside, optimizer, init, inside)
+
+
+def check_modalities(modalities: tuple[str, ...], system: System) -> None:
+    """Raises a `UserError` unless the system can do without those left out."""
+    if set(modalities) == set(MODALITIES):
+        return
+    if not system.masks_padding:
+        raise UserError(
+            'config.data.modalities leaves some out, but where padding takes part '
+            "nothing is absent: set config.model.padding to 'masked'."
+        )
+    if system.needs_text and 't' not in modalities:
+        raise UserError(
+            "config.data.modalities must hold 't': this system's audio and vision are "
+            'brought to the steps of the text.'
+        )
 
 
 def make_init(

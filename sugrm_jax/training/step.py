@@ -15,6 +15,9 @@ from sugrm_jax.objectives import Objective
 from sugrm_jax.training.state import TrainState
 from sugrm_jax.types import Array, Batch, Outputs, Plan, PyTree, Samples
 
+# What a step reports beside the loss terms.
+REPORT = {'loss', 'grad_norm', 'finite'}
+
 
 def step_keys(key: jax.Array, step: Array) -> dict[str, jax.Array]:
     """The keys of one step, by what they are for.
@@ -55,7 +58,10 @@ def forward(
         rngs=rngs,
         mutable=list(state.stats),
     )
-    terms = objective.loss(outputs, batch, state.memory) | outputs.losses
+    terms = objective.loss(outputs, batch, state.memory)
+    if shared := terms.keys() & outputs.losses.keys() | outputs.losses.keys() & REPORT:
+        raise ValueError(f'a model may not call losses of its own {sorted(shared)}')
+    terms |= outputs.losses
     means = {name: weighted_mean(x, batch.weight) for name, x in terms.items()}
     finite = jnp.isfinite(sum(terms.values())) | (batch.weight == 0)
     return sum(means.values()), (outputs, stats, means, finite)
@@ -160,5 +166,5 @@ def train_steps(
 def eval_step(
     variables: dict[str, PyTree], batch: Batch, *, model: nn.Module
 ) -> Outputs:
-    """One batch without dropout, and without losses: none of their work is done."""
-    return model.apply(variables, batch, True).replace(losses={})
+    """One batch without dropout: predictions and presence, and no work for others."""
+    return model.apply(variables, batch, True).replace(feature={}, losses={})

@@ -14,6 +14,7 @@ from sugrm_jax.config import typed
 from sugrm_jax.errors import UserError
 from sugrm_jax.results import files
 from sugrm_jax.results.sweeps import ERROR
+from sugrm_jax.training.checkpoint import keep_best_only
 from sugrm_jax.training.grid import Cell, data_fingerprint, finished
 from sugrm_jax.training.interrupt import StopRequest
 from sugrm_jax.training.loop import train
@@ -76,6 +77,7 @@ def _train_all(
         try:
             (cell.folder / ERROR).unlink(missing_ok=True)
             results = train(cell.config, cell.folder, quiet, shared=shared, shown=shown)
+            keep_best_only(cell.folder, results['best_epoch'])
             words = f'{place}: valid MAE {results["valid"]["mae"]:.3f}'
         except Claimed:
             words = f'{place}: another process is at work on it'

@@ -27,7 +27,7 @@ def test_text_only(dataset):
             (split.audio, split.audio_length),
             (split.vision, split.vision_length),
         ):
-            assert x.shape == (count, 1, 1)
+            assert x.shape == (count, 8, 1)  # the steps of the text
             assert not x.any() and not length.any()
         np.testing.assert_array_equal(split.tokens, dataset.splits[name].tokens)
     assert kept.sha256 == dataset.sha256

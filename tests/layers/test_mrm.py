@@ -1,11 +1,11 @@
-"""MRM by hand: the squeeze over time, real or padded, and the recalibration."""
+"""MRM by hand: what it squeezes, real or padded, and the recalibration."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sugrm_jax.layers.mrm import ModalityRecalibration, mean_over_steps
+from sugrm_jax.layers.mrm import ModalityRecalibration
 
 # S_t = (1, 2), S_a = 3, S_v = 4.
 FEATURES = {
@@ -36,13 +36,6 @@ def params(joint_bias):
 @jax.jit
 def recalibrate(params, features, lengths=None):
     return ModalityRecalibration().apply(params, features, lengths)
-
-
-def test_mean_over_all_or_real_steps():
-    x = jnp.array([[[1.0, 10], [3, 20], [8, 60]], [[4, 4], [5, 5], [6, 6]]])
-    np.testing.assert_array_equal(mean_over_steps(x, None), [[4, 30], [5, 5]])
-    length = jnp.array([2, 0])
-    np.testing.assert_array_equal(mean_over_steps(x, length), [[2, 15], [0, 0]])
 
 
 @pytest.mark.parametrize(

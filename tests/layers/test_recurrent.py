@@ -1,4 +1,4 @@
-"""The LSTM: gates by hand, lengths, start, gradient against plain loops."""
+"""The LSTM: gates by hand, lengths, gradient against plain loops."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ LENGTHS = np.array([5, 2, 0, 1])
 
 
 def draw(seed=0):
-    """Parameters, sequences and a start state of order 1."""
+    """Parameters and sequences of order 1."""
     rng = np.random.default_rng(seed)
 
     def normal(*shape):
@@ -26,17 +26,16 @@ def draw(seed=0):
         'recurrent': normal(WIDTH, 4 * WIDTH),
         'bias': normal(2, 4 * WIDTH),
     }
-    start = normal(ROWS, WIDTH), normal(ROWS, WIDTH)
-    return params, normal(ROWS, STEPS, INPUTS), start
+    return params, normal(ROWS, STEPS, INPUTS)
 
 
-def run(params, x, length=None, start=None):
-    return Lstm(WIDTH).apply({'params': params}, x, length, start)
+def run(params, x, length):
+    return Lstm(WIDTH).apply({'params': params}, x, length)
 
 
-def plain(params, x, length, start):
+def plain(params, x, length):
     """Written out, one step at a time, for JAX to differentiate."""
-    hidden, cell = start
+    hidden = cell = jnp.zeros((len(x), WIDTH))
     states = []
     for step in range(x.shape[1]):
         gates = x[:, step] @ params['input'] + params['bias'].sum(0)
@@ -88,18 +87,15 @@ def test_recorded_states():
 
 
 def test_states_and_gradients_are_those_of_plain_loops():
-    params, x, start = draw()
     weights = jax.random.normal(jax.random.key(0), (2, ROWS, STEPS, WIDTH))
 
-    def loss(forward, params, x, start):
-        states, last = forward(params, x, LENGTHS, start)
+    def loss(forward, params, x):
+        states, last = forward(params, x, LENGTHS)
         return (weights[0] * states).sum() + (weights[1, :, 0] * last**2).sum()
 
-    for arguments in ((params, x, start), draw(1)):
+    for arguments in (draw(), draw(1)):
         ours, theirs = (
-            jax.jit(jax.value_and_grad(lambda *a, f=f: loss(f, *a), (0, 1, 2)))(
-                *arguments
-            )
+            jax.jit(jax.value_and_grad(lambda *a, f=f: loss(f, *a), (0, 1)))(*arguments)
             for f in (run, plain)
         )
         jax.tree.map(
@@ -111,45 +107,36 @@ def test_states_and_gradients_are_those_of_plain_loops():
 
 
 def test_without_lengths_all_steps_are_real():
-    params, x, start = draw()
-    everything = np.full(ROWS, STEPS)
-    for ours, wanted in zip(
-        run(params, x, None, start), run(params, x, everything, start), strict=True
-    ):
-        np.testing.assert_allclose(ours, wanted, atol=1e-6)  # another program
+    params, x = draw()
+    states, last = run(params, x, None)
+    wanted, wanted_last = run(params, x, np.full(ROWS, STEPS))
+    np.testing.assert_allclose(states, wanted, atol=1e-6)  # another program
+    np.testing.assert_allclose(last, wanted_last, atol=1e-6)
+    np.testing.assert_array_equal(last, states[:, -1])
 
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 100), scale=st.sampled_from([1.0, 1e3]))
 def test_steps_behind_the_length_change_nothing(seed, scale):
-    params, x, start = draw(seed)
+    params, x = draw(seed)
     padded = np.arange(STEPS) >= LENGTHS[:, None]
     changed = jnp.where(padded[..., None], scale, x)
     (states, last), (other, other_last) = (
-        run(params, y, LENGTHS, start) for y in (x, changed)
+        run(params, y, LENGTHS) for y in (x, changed)
     )
     np.testing.assert_array_equal(states, other)
     np.testing.assert_array_equal(last, other_last)
-    # The state stands still from there on; of nothing, it is the start.
+    # The state stands still from there on; of nothing, it is 0.
     np.testing.assert_array_equal(last[1], states[1, 1])
     np.testing.assert_array_equal(states[1, 1:], np.broadcast_to(last[1], (4, WIDTH)))
-    np.testing.assert_array_equal(last[2], start[0][2])
+    assert not states[2].any() and not last[2].any()
 
 
 def test_nothing_flows_back_from_steps_behind_the_length():
-    params, x, start = draw()
-    gradient = jax.grad(lambda x: run(params, x, LENGTHS, start)[0].sum())(x)
+    params, x = draw()
+    gradient = jax.grad(lambda x: run(params, x, LENGTHS)[0].sum())(x)
     real = np.arange(STEPS) < LENGTHS[:, None]
     np.testing.assert_array_equal((gradient != 0).all(-1), real)
-
-
-def test_the_start_is_zero_by_default():
-    params, x, start = draw()
-    zeros = (jnp.zeros((ROWS, WIDTH)),) * 2
-    states, last = run(params, x)
-    np.testing.assert_array_equal(states, run(params, x, None, zeros)[0])
-    assert (states != run(params, x, None, start)[0]).all()
-    np.testing.assert_array_equal(last, states[:, -1])
 
 
 @pytest.mark.parametrize('deterministic', [True, False])

@@ -30,8 +30,8 @@ def lengths(**changed):
 
 def start(model, x):
     """Variables, away from their initial values where those are 0 or 1."""
-    init = functools.partial(model.init, deterministic=True, method='fuse')
-    variables = jax.jit(init)(jax.random.key(0), x, lengths())
+    init = functools.partial(model.init, deterministic=True, method='fuse_batch')
+    variables = jax.jit(init)(jax.random.key(0), x, lengths(), jnp.ones(ROWS))
     rng = np.random.default_rng(0)
 
     def move(y):
@@ -46,7 +46,9 @@ def start(model, x):
 
 @functools.partial(jax.jit, static_argnums=0)
 def predict(model, variables, x, real):
-    return model.apply(variables, x, real, True, method='fuse').prediction
+    weight = jnp.ones(ROWS)
+    outputs = model.apply(variables, x, real, weight, True, method='fuse_batch')
+    return outputs.prediction
 
 
 def nudged(x, s, rows, step):

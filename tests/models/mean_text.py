@@ -7,7 +7,7 @@ import dataclasses
 from flax import linen as nn
 
 from sugrm_jax.config import typed
-from sugrm_jax.layers.mrm import mean_over_steps
+from sugrm_jax.layers.lengths import mean_over_steps
 from sugrm_jax.models.system import MultimodalModel, System
 from sugrm_jax.objectives.regression import RegressionConfig, regression
 from sugrm_jax.types import Outputs
@@ -30,4 +30,4 @@ def build(model, objective, text):
     config = typed(MeanTextConfig, model, 'config.model')
     loss = typed(RegressionConfig, objective, 'config.objective')
     packs = config.padding == 'masked'
-    return System(MeanText(config, text), regression(loss), packs_text=packs)
+    return System(MeanText(config, text), regression(loss), masks_padding=packs)

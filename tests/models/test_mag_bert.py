@@ -100,7 +100,7 @@ def test_with_released_padding_all_steps_take_part(params):
     prediction, _ = loss_and_gradient(model, params, BATCH)
     wanted, _ = loss_and_gradient(system().model, params, full)
     np.testing.assert_array_equal(prediction, wanted)
-    assert not system(padding='released').packs_text
+    assert not system(padding='released').masks_padding
 
 
 def test_a_frozen_bert_lets_the_gate_learn(params):

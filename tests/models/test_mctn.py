@@ -135,9 +135,9 @@ def test_attention_by_hand():
     x = jnp.array([[[1.0], [2], [9]]] * 3)
     scores = jnp.array([[0.0, np.log(3), 50]] * 3)
     # Weights 1/4 and 3/4; one step; and, where nothing is real, a plain average.
-    average = mctn.attend(scores, x, jnp.array([2, 1, 0]))
+    average = mctn.softmax_average(scores, x, jnp.array([2, 1, 0]))
     np.testing.assert_allclose(average[:, 0], [1.75, 1, 4], rtol=1e-6)
-    assert mctn.attend(scores, x, None)[0, 0] == pytest.approx(9)
+    assert mctn.softmax_average(scores, x, None)[0, 0] == pytest.approx(9)
 
 
 def test_reverse_keeps_padding_at_the_end():

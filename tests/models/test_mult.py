@@ -51,7 +51,7 @@ def test_absence_is_harmless():
 
 def test_padding_takes_part_where_it_is_released():
     built = system(padding='released')
-    assert not built.packs_text and system().packs_text
+    assert not built.masks_padding and system().masks_padding
     x = fusing.features(steps={'t': 6, 'a': 9, 'v': 8})
     variables = fusing.start(built.model, x)
     before = fusing.predict(built.model, variables, x, None)['m']

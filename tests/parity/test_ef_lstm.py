@@ -1,6 +1,7 @@
 """EF-LSTM after the text features, against figures recorded from MMSA's code."""
 
 import jax
+import jax.numpy as jnp
 
 from sugrm_jax.models.ef_lstm import EfLstm, EfLstmConfig
 from tests import recordings
@@ -42,7 +43,9 @@ def test_ef_lstm():
     @jax.jit
     def predict(variables, features):
         model = EfLstm(config, None)
-        return model.apply(variables, features, None, True, method='fuse').prediction
+        weight = jnp.ones(len(features['t']))
+        given = features, None, weight, True
+        return model.apply(variables, *given, method='fuse_batch').prediction
 
     variables = model_variables(params, config.layers)
     assert_close(predict(variables, features)['m'], recording['out/M'][:, 0])

@@ -1,6 +1,7 @@
 """TFN after the text features, against figures recorded from MMSA's code."""
 
 import jax
+import jax.numpy as jnp
 
 from sugrm_jax.models.tfn import Tfn, TfnConfig, TfnDropout
 from tests import recordings
@@ -66,7 +67,9 @@ def test_tfn():
     @jax.jit
     def predict(variables, features):
         model = Tfn(model_config(params), None)
-        return model.apply(variables, features, None, True, method='fuse')
+        weight = jnp.ones(len(features['t']))
+        given = features, None, weight, True
+        return model.apply(variables, *given, method='fuse_batch')
 
     outputs = predict(model_variables(params), features)
     assert_close(outputs.feature['m'], recording['out/Feature_f'])

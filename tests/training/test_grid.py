@@ -119,6 +119,8 @@ def test_another_sweep_is_not_written_over(tmp_path):
     write_plan(tmp_path, sweep(), ['SUGRM'], 2)
     with pytest.raises(UserError, match=f'{tmp_path} holds the sweep both, not other'):
         write_plan(tmp_path, sweep('other'), ['SUGRM'], 1)
+    # And with fewer it forgets none.
+    write_plan(tmp_path, sweep(), ['SUGRM'], 1)
     assert json.loads((tmp_path / 'sweep.json').read_text())['seeds'] == [1, 2]
     with claimed(tmp_path):
         pass  # it was let go of

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs import common
-from sugrm_jax import parallel, train
+from sugrm_jax import load_config, parallel, train
 from sugrm_jax.config import plain
 from sugrm_jax.errors import UserError
 from sugrm_jax.layers.text import TextEncoder
@@ -110,3 +110,15 @@ def test_audio_alone(config, tmp_path):
     config.data.modalities = ('a',)
     results = train(config, tmp_path / 'run')
     assert results['test']['corr'] is None
+
+
+def test_modalities_that_a_system_cannot_do_without(config):
+    config.data.modalities = ('t', 'a')
+    config.model.padding = 'released'
+    with pytest.raises(UserError, match=r"set config.model.padding to 'masked'"):
+        prepare(plain(config))
+    raven = load_config('configs/baselines/raven.py', ['--config.model.align=pool'])
+    raven.data.path, raven.text = config.data.path, config.text
+    raven.data.modalities = ('a', 'v')
+    with pytest.raises(UserError, match=r"config.data.modalities must hold 't'"):
+        prepare(plain(raven))

@@ -1,5 +1,7 @@
 """The batches of a whole run: all samples, one shape, the same after a stop."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -82,6 +84,17 @@ def test_short_utterances_are_evaluated_apart(setup, monkeypatch):
             found.extend(index)
         np.testing.assert_array_equal(np.sort(found), np.arange(len(split)))
     assert [plan.share for plan in plans.whole['train']] == [0.5, 1.0]
+
+
+def test_aligned_data_are_not_cut(setup, monkeypatch):
+    """Audio and vision would no longer have the steps of the text."""
+    monkeypatch.setattr(plans_module, 'WORTH_CUTTING', 1)
+    split = setup.dataset.train
+    split = dataclasses.replace(
+        split, audio=split.audio[:, :8], audio_length=np.full(len(split), 2)
+    )
+    ((share, order),) = plans_module.by_length(split)
+    assert share == 1 and len(order) == len(split)
 
 
 def test_cutting_padding_changes_no_prediction(setup, monkeypatch):

@@ -36,6 +36,9 @@ class Line:
         return outputs, {'batch_stats': {'count': count + batch.weight.sum()}}
 
 
+LINE = Line()
+
+
 def line_objective():
     """`|ŷ − y| + memory`, and a memory that is the forward's features, plus one."""
 
@@ -74,13 +77,13 @@ def stepping():
         params, optimizer, objective, jnp.zeros(2), averaged=True, stats=stats
     )
 
-    def step(state, batch, epoch=1, seed=0):
+    def step(state, batch, epoch=1, seed=0, model=LINE):
         return train_step(
             state,
             batch,
             jnp.int32(epoch),
             jax.random.key(seed),
-            model=Line(),
+            model=model,
             objective=objective,
             optimizer=optimizer,
             average_decay=0.75,
@@ -178,4 +181,16 @@ def test_evaluation_is_deterministic():
     variables = {'params': {'w': jnp.float32(2)}, **stats}
     outputs = eval_step(variables, BATCH, model=Line())
     np.testing.assert_array_equal(outputs.prediction['m'], [7, 11, 205])
-    assert set(outputs.feature) == {'m'}
+    assert not outputs.feature and not outputs.losses
+
+
+@pytest.mark.parametrize('name', ['m', 'loss', 'grad_norm'])
+def test_a_model_may_not_take_the_name_of_another_term(stepping, name):
+    class Own(Line):
+        def apply(self, *args, **kwargs):
+            outputs, stats = super().apply(*args, **kwargs)
+            return outputs.replace(losses={name: outputs.prediction['m']}), stats
+
+    state, step = stepping
+    with pytest.raises(ValueError, match=f'losses of its own .*{name}'):
+        step(state, BATCH, model=Own())

@@ -100,6 +100,9 @@ def test_a_sweep_goes_on_where_a_run_fails(lone, tmp_path, traced, monkeypatch):
     # The reason comes first: the report shows that line.
     assert error.read_text().startswith(reason) and 'Traceback' in error.read_text()
     assert not (tmp_path / 'small' / 'seed1' / 'error.txt').exists()
+    # Of a finished run's checkpoints the best parameters are left.
+    kept = [x.name for x in (tmp_path / 'small/seed1/checkpoints').glob('*/*')]
+    assert kept == [str(files.read_json(folder / 'results.json')['best_epoch'])]
     # Neither the second seed nor the second label do again what was done.
     assert traced == ['start_state', 'train_step', 'eval_step']
     assert loaded == [1]
@@ -180,9 +183,11 @@ def trained(monkeypatch):
     """Seeds that a sweep had trained, none of which really was."""
     seeds = []
 
-    def train(config, *_, **__):
+    def train(config, folder, *_, **__):
         seeds.append(config['seed'])
-        return {'valid': {'mae': 1.0}, 'data': {'notes': ['odd']}}
+        for name in ('latest/7', 'best/1'):
+            (folder / 'checkpoints' / name).mkdir(parents=True)
+        return {'valid': {'mae': 1.0}, 'best_epoch': 1, 'data': {'notes': ['odd']}}
 
     monkeypatch.setattr(sweeping, 'train', train)
     return seeds

@@ -59,13 +59,6 @@ def unknown_field(name: str, known: list[str]) -> UserError:
     return UserError(f'Unknown config field {name}.{hint}')
 
 
-def unknown_name(field: str, value: str, known: typing.Iterable[str]) -> UserError:
-    """The error for a field that names something which does not exist."""
-    return UserError(
-        f'{field} must be one of {", ".join(sorted(known))}, not {value!r}.'
-    )
-
-
 def at_least(value: float, least: float, name: str) -> None:
     """Makes sure of `value >= least`.
 

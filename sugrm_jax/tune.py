@@ -101,8 +101,8 @@ def main(argv: list[str]) -> None:
     search.run(_TRIALS.value)
     found = best(study)
     given = [arg for arg in sys.argv[1:] if arg.startswith('--config')]
-    flags_found = map(shlex.quote, [*given, *as_flags(found['settings'])])
-    command = ['python -m sugrm_jax.main', *flags_found]
+    words = [*given, *as_flags(found['settings']), f'--workdir={workdir / "best"}']
+    command = ['python -m sugrm_jax.main', *map(shlex.quote, words)]
     console.print(
         f'Best of {found["trials"]} trials: validation MAE {found["valid_mae"]:.3f}, '
         f'trial {found["trial"]}. To train and test it:\n' + ' \\\n    '.join(command),

@@ -15,7 +15,6 @@ from sugrm_jax.config import (
     plain,
     positive,
     typed,
-    unknown_name,
 )
 from sugrm_jax.errors import UserError
 
@@ -154,11 +153,6 @@ def test_a_missing_field():
     settings = {k: v for k, v in SETTINGS.items() if k != 'on'}
     with pytest.raises(UserError, match=r'^config\.on is missing'):
         typed(Outer, settings)
-
-
-def test_unknown_names_are_listed():
-    message = "config.model.name must be one of gru, sugrm, not 'x'."
-    assert str(unknown_name('config.model.name', 'x', ['sugrm', 'gru'])) == message
 
 
 def test_plain_and_flat():

@@ -386,4 +386,13 @@ def test_the_command_ends_with_the_flags_of_the_best(tmp_path):
     assert said.replace('\\\n', '').split() == [
         *('python', '-m', 'sugrm_jax.main', f'--config={SMALL}', *flags),
         f'--config.{RATE}={found["settings"][RATE]}',
+        f'--workdir={tmp_path}/best',
     ]
+
+
+def test_data_that_are_not_there_leave_no_study_behind(tmp_path):
+    config = load_config('configs/mosi.py')
+    config.data.path = str(tmp_path / 'none.pkl')
+    with pytest.raises(UserError, match=r'There is no data file .*none\.pkl'):
+        open_study(tmp_path / 'study.db', config, {RATE: Range(0.1, 1.0)})
+    assert not (tmp_path / 'study.db').exists()

@@ -7,7 +7,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Mapping
 
-from sugrm_jax.config import unknown_name
+from sugrm_jax.errors import UserError
 from sugrm_jax.layers.text import TextEncoder
 from sugrm_jax.models.system import System
 
@@ -34,11 +34,12 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
       UserError: no such system, or settings that do not fit it.
     """
     name = model['name']
-    if '.' not in name and name not in names():
-        raise unknown_name('config.model.name', name, [*names(), 'a.module.of.yours'])
     path = name if '.' in name else f'{__name__}.{name}'
-    if not _importable(path):
-        raise unknown_name('config.model.name', name, [*names(), 'a.module.of.yours'])
+    if ('.' not in name and name not in names()) or not _importable(path):
+        raise UserError(
+            f'config.model.name must be one of {", ".join(names())}, or the dotted '
+            f'name of a module of yours, not {name!r}.'
+        )
     return importlib.import_module(path).build(model, objective, text)
 
 

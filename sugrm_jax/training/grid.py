@@ -113,7 +113,7 @@ def write_plan(
       seeds: of each run; an earlier command may have asked for more.
 
     Raises:
-      UserError: the folder holds another sweep, or cannot be written.
+      UserError: the folder holds another sweep that has begun, or cannot be written.
     """
     plan = {
         'name': sweep.name,
@@ -124,7 +124,8 @@ def write_plan(
     path = workdir / SWEEP
     # Shards start together, and write the same.
     with claimed(workdir, wait=30):
-        there = files.read_json(path) if path.exists() else {'seeds': []} | plan
+        started = path.exists() and any(workdir.glob('*/seed*'))
+        there = files.read_json(path) if started else {'seeds': []} | plan
         if there['name'] != sweep.name:
             raise UserError(
                 f'{workdir} holds the sweep {there["name"]}, not {sweep.name}: name '

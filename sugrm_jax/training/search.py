@@ -53,13 +53,18 @@ def open_study(
       space: by field.
 
     Raises:
-      UserError: the store cannot be opened, or holds a study of other settings.
+      UserError: there are no such data, the store cannot be opened, or it holds a
+        study of other settings.
     """
+    sha256 = data_fingerprint(config.data.path)
+    if config.data.path and not sha256:
+        raise UserError(
+            f'There is no data file {config.data.path}: set --config.data.path.'
+        )
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = _open(str(store), config.name)
     values = plain(config) | {'space': {k: vars(axis) for k, axis in space.items()}}
-    sha256 = data_fingerprint(config.data.path) or 'simulated'
-    ours = identity(values, sha256)
+    ours = identity(values, sha256 or 'simulated')
     found = differences(study.user_attrs.get('identity', ours), ours)
     if found:
         raise UserError(

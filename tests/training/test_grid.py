@@ -114,7 +114,9 @@ def test_the_plan_is_what_the_report_reads(tmp_path):
 
 
 def test_another_sweep_is_not_written_over(tmp_path):
+    write_plan(tmp_path, sweep('nothing of it was trained'), ['SUGRM'], 3)
     write_plan(tmp_path, sweep(), ['SUGRM'], 1)
+    (tmp_path / 'sugrm' / 'seed1').mkdir(parents=True)
     # The same with more seeds is the same.
     write_plan(tmp_path, sweep(), ['SUGRM'], 2)
     with pytest.raises(UserError, match=f'{tmp_path} holds the sweep both, not other'):

@@ -25,7 +25,8 @@ tokens[:, 1] = np.arange(16) < rng.integers(5, 16, 8)[:, None]
 packer, index = TokenPacker(tokens), np.arange(8)[None]
 packing = jax.tree.map(lambda x: x[0], packer(index, packer.rows(index)))
 sample = np.zeros(8, np.float32)
-batch = Batch(tokens, sample, sample, sample, sample, sample, sample, sample, packing)
+names = ('audio', 'audio_length', 'vision', 'vision_length', 'label', 'index', 'weight')
+batch = Batch(tokens=tokens, packing=packing, **dict.fromkeys(names, sample))
 placed = parallel.split_rows(batch, mesh)
 config = bert.BertConfig(
     vocab_size=9, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,

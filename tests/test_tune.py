@@ -343,12 +343,13 @@ def test_trials_look_at_the_validation_split_only(tmp_path, monkeypatch):
 
 
 def test_what_all_trials_share_is_tried_before_any(tmp_path):
-    config = load_config('configs/mosi.py', [f'--config.data.path={tmp_path}/none.pkl'])
+    (tmp_path / 'torn.pkl').write_bytes(b'no pickle')
+    config = load_config('configs/mosi.py', [f'--config.data.path={tmp_path}/torn.pkl'])
     space = {LOSS: Choices(('l1', 'l2'))}
     study = open_study(tmp_path / 'study.db', config, space)
     console = Console(quiet=True)
     trials = Search(study, space, lambda x: configure(config, x), tmp_path, console)
-    with pytest.raises(UserError, match=r'none\.pkl'):
+    with pytest.raises(UserError, match=r'torn\.pkl'):
         trials.run(1)
     assert not study.trials
 

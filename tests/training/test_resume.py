@@ -36,8 +36,8 @@ def test_another_config_or_other_data_are_refused_with_the_difference(
     config = config.copy_and_resolve_references()
     before = (workdir / 'results.json').read_bytes()
     if change == 'config':
-        config.model.output_dropout = 0.25
-        message = 'model.output_dropout: 0.3 there, 0.25 here'
+        config.model.output_dropout.m = 0.25
+        message = 'model.output_dropout.m: 0.3 there, 0.25 here'
     else:
         path = tmp_path / 'other.pkl'
         path.write_bytes(pickle.dumps(tiny_data(seed=1)))
@@ -64,10 +64,10 @@ def test_a_folder_in_which_nothing_was_saved_takes_other_settings(
         stop_after(patch, 1, cut)
         with pytest.raises(Stop):
             train(config, tmp_path / 'run')
-    config.model.output_dropout = 0.25
+    config.model.output_dropout.m = 0.25
     config.train.epochs = 1
     results = train(config, tmp_path / 'run')
-    assert results['config']['model']['output_dropout'] == 0.25
+    assert results['config']['model']['output_dropout']['m'] == 0.25
 
 
 def test_a_run_says_who_started_it_and_who_resumed_it(

@@ -44,10 +44,11 @@ def test_every_system_has_a_config():
 
 
 def test_the_readme_names_configs_that_are_there():
+    example = 'configs/baselines/mean_text.py'  # of a reader's own
     named = re.findall(
         '`(configs/baselines/[a-z_]+[.]py)`', (ROOT / 'README.md').read_text()
     )
-    assert len(named) >= 9 and set(named) <= set(FILES)
+    assert len(named) >= 9 and set(named) - {example} <= set(FILES)
 
 
 def test_the_readme_shows_the_model_that_is_tested():

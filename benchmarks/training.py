@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -23,6 +22,7 @@ from sugrm_jax import parallel
 from sugrm_jax.config import plain
 from sugrm_jax.data.batches import gather, samples_of
 from sugrm_jax.layers import pretrained
+from sugrm_jax.training.feed import put_batch
 from sugrm_jax.training.plans import Plans
 from sugrm_jax.training.programs import make_programs
 from sugrm_jax.training.setup import prepare
@@ -77,31 +77,29 @@ class Training:
             stats=setup.stats,
         )
         self._state = parallel.replicate(state, mesh)
-        plan, samples = plans.epoch(self.EPOCH), samples_of(setup.dataset.train)
-        self.batch = jax.device_put(gather(samples, plan[0]))
-        self._given = (
-            parallel.replicate(samples, mesh),
-            parallel.split_rows(plan, mesh, axis=1),
-        )
+        self._mesh, self._samples = mesh, samples_of(setup.dataset.train)
+        self._plan = plans.epoch(self.EPOCH)
+        self.batch = put_batch(self._samples, self._plan[0], mesh)
 
-    def _arguments(self, first: int, last: int) -> tuple:
-        bounds = jnp.int32(first), jnp.int32(last)
-        rest = jnp.int32(self.EPOCH), jax.random.key(1)
-        return self._state, *self._given, *bounds, *rest
+    def _arguments(self, step: int) -> tuple:
+        batch = put_batch(self._samples, self._plan[step], self._mesh)
+        asked = parallel.join(np.zeros(self._mesh.size, bool), self._mesh)
+        return self._state, batch, np.int32(self.EPOCH), np.uint32(1), asked
 
     def step(self, step: int) -> dict:
         """That step of the epoch; its report."""
-        self._state, report = self._train(*self._arguments(step, step + 1))
+        self._state, report = self._train(*self._arguments(step))
         return report
 
     def epoch(self) -> dict:
-        """All steps of the epoch; their reports."""
-        self._state, report = self._train(*self._arguments(0, self.steps))
+        """All steps of the epoch; the last one's report."""
+        for step in range(self.steps):
+            report = self.step(step)
         return report
 
     def temporary_bytes(self) -> int:
         """Temporary memory of one step, as the compiler plans it."""
-        return temporary_bytes(self._train, *self._arguments(0, 1))
+        return temporary_bytes(self._train, *self._arguments(0))
 
 
 def start_reference(checkout: Checkout, training: Training, unit: str) -> Reference:

@@ -26,27 +26,34 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def split_rows(tree: PyTree, mesh: Mesh, axis: int = 0) -> PyTree:
-    """Puts host arrays on the devices, each with its share of one axis.
+def share(tree: PyTree, mesh: Mesh) -> PyTree:
+    """The rows of host arrays that the devices of this process are to hold.
 
     Rows of 0 are added until the devices divide them; packed text needs that, while
     batches are made so that their samples divide.
 
     Args:
-      tree: arrays that all have the axis, such as a `Batch`.
-      mesh: the devices.
-      axis: of samples or of packed rows.
+      tree: arrays whose first axis is of samples or of packed rows.
+      mesh: the devices of all processes.
     """
-    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, 'data'))
-    tree = jax.tree.map(lambda x: _fill_rows(x, mesh.size, axis), tree)
-    return jax.device_put(tree, sharding)
+    own = [d.process_index == jax.process_index() for d in mesh.devices.flat]
+    first, last = own.index(True), len(own) - own[::-1].index(True)
+
+    def rows(x: np.ndarray) -> np.ndarray:
+        count = -(-len(x) // mesh.size)
+        x = x[first * count : last * count]
+        fill = (last - first) * count - len(x)
+        return np.pad(x, [(0, fill)] + [(0, 0)] * (x.ndim - 1)) if fill else x
+
+    return jax.tree.map(rows, tree)
 
 
-def _fill_rows(x: np.ndarray, multiple: int, axis: int) -> np.ndarray:
-    """Rows of 0 behind `x` until there are a multiple of `multiple`."""
-    widths = [(0, 0)] * x.ndim
-    widths[axis] = 0, -x.shape[axis] % multiple
-    return np.pad(x, widths)
+def join(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Arrays over all devices, from what every process has as its `share`."""
+    sharding = NamedSharding(mesh, PartitionSpec('data'))
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree
+    )
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:

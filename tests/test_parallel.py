@@ -4,9 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from unittest import mock
 
+import jax
 import numpy as np
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sugrm_jax import parallel
 
@@ -27,7 +31,7 @@ packing = jax.tree.map(lambda x: x[0], packer(index, packer.rows(index)))
 sample = np.zeros(8, np.float32)
 names = ('audio', 'audio_length', 'vision', 'vision_length', 'label', 'index', 'weight')
 batch = Batch(tokens=tokens, packing=packing, **dict.fromkeys(names, sample))
-placed = parallel.split_rows(batch, mesh)
+placed = parallel.join(parallel.share(batch, mesh), mesh)
 config = bert.BertConfig(
     vocab_size=9, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
     intermediate_size=64, hidden_act='gelu', hidden_dropout_prob=0.1,
@@ -71,12 +75,19 @@ def test_packed_text_is_shared_out_among_the_devices():
     np.testing.assert_allclose(four['output'], one['output'], atol=1e-5)
 
 
-@pytest.mark.parametrize(('rows', 'filled'), [(3, 4), (4, 4), (5, 8)])
-@pytest.mark.parametrize('axis', [0, 1])
-def test_empty_rows_stand_behind(rows, filled, axis):
+@given(rows=st.integers(1, 20), owners=st.lists(st.integers(1, 3), min_size=1))
+def test_shares_are_the_whole_in_order_with_empty_rows_behind(rows, owners):
+    """Of processes with any numbers of devices."""
+    devices = [
+        SimpleNamespace(process_index=i) for i, n in enumerate(owners) for _ in range(n)
+    ]
+    mesh = SimpleNamespace(devices=np.array(devices), size=len(devices))
     x = np.arange(rows * 2).reshape(rows, 2) + 1
-    got = parallel._fill_rows(np.moveaxis(x, 0, axis), 4, axis)
-    got = np.moveaxis(got, axis, 0)
-    assert got.shape == (filled, 2)
-    np.testing.assert_array_equal(got[:rows], x)
-    assert not got[rows:].any()
+    shares = []
+    for process, count in enumerate(owners):
+        with mock.patch.object(jax, 'process_index', lambda i=process: i):
+            shares.append(parallel.share({'x': x}, mesh)['x'])
+        assert len(shares[-1]) == count * -(-rows // len(devices))
+    whole = np.concatenate(shares)
+    np.testing.assert_array_equal(whole[:rows], x)
+    assert not whole[rows:].any()

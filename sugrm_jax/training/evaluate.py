@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from sugrm_jax import parallel
-from sugrm_jax.data.batches import gather, samples_of
+from sugrm_jax.data.batches import samples_of
 from sugrm_jax.errors import UserError
 from sugrm_jax.metrics import regression_metrics
+from sugrm_jax.training.feed import put_batch
 from sugrm_jax.types import MODALITIES, Batch, Outputs, Plan, PyTree, Split
 
 EvalStep = Callable[[PyTree, Batch], Outputs]
@@ -31,16 +31,16 @@ def predict(
       plans: of batches that hold each sample of the split once.
       mesh: the devices.
     """
-    predictions = {}
+    predictions, samples = {}, samples_of(split)
     for one in [plan[i] for plan in plans for i in range(len(plan.index))]:
-        batch = gather(samples_of(split), one)
-        outputs = jax.device_get(eval_step(variables, parallel.split_rows(batch, mesh)))
-        real = batch.weight > 0
+        batch = put_batch(samples, one, mesh)
+        outputs = jax.device_get(eval_step(variables, batch))
+        real = one.index < len(split)
         for task, values in outputs.prediction.items():
             if task in MODALITIES:
                 values = np.where(outputs.present[task], values, np.nan)
             whole = predictions.setdefault(task, np.empty(len(split), np.float32))
-            whole[batch.index[real]] = values[real]
+            whole[one.index[real]] = values[real]
     return predictions
 
 

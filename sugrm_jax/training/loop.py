@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
 from sugrm_jax import parallel
 from sugrm_jax.config import plain
-from sugrm_jax.data.batches import gather, samples_of
+from sugrm_jax.data.batches import samples_of
 from sugrm_jax.errors import UserError
 from sugrm_jax.training import evaluate, record
 from sugrm_jax.training.checkpoint import Checkpoints, Progress
+from sugrm_jax.training.feed import put_batch
 from sugrm_jax.training.interrupt import Interrupted, StopRequest
 from sugrm_jax.training.optim import drop_partial_group
 from sugrm_jax.training.plans import Plans
@@ -27,10 +28,8 @@ from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.shared import Shared
 from sugrm_jax.training.workdir import claimed, identity, provenance
-from sugrm_jax.types import PyTree, Samples
+from sugrm_jax.types import Plan, PyTree
 
-# The host looks at what the devices do this often: for the bar, and for signals.
-LOOK_SECONDS = 1.0
 # Passes over the test split, of which the median tells the time of inference.
 TIMED_PASSES = 3
 
@@ -119,8 +118,6 @@ class Run:
         self.programs = shared.programs(
             setup.experiment.unseeded, lambda: make_programs(setup, self.mesh)
         )
-        # Steps between two looks of the host.
-        self.chunk = 1
         self.wait_for_evaluation = lambda: None
         self.provenance = provenance()
         self._start()
@@ -165,12 +162,10 @@ class Run:
         """Trains until patience or epochs are used up, or a signal asks to stop."""
         if self.done:
             return
-        samples = samples_of(self.setup.dataset.train)
-        samples = parallel.replicate(samples, self.mesh)
         with stop.deferred(), shown:
-            self._compile(samples)
+            self._compile()
             while not self.done:
-                self._epoch(samples, stop, shown)
+                stopped = self._epoch(stop, shown)
                 if self.progress.step == self.plans.steps:
                     row = self._end_epoch()
                     shown.end_epoch(row)
@@ -178,54 +173,69 @@ class Run:
                         on_epoch(row)
                 else:
                     self._save_latest()
-                if stop.signum:
-                    self._stop(stop.signum)
+                if stopped:
+                    raise self._interrupted(stop)
+            if stop.signum:
+                raise self._interrupted(stop)
 
-    def _compile(self, samples: Samples) -> None:
-        key = jax.random.key(self.setup.experiment.seed)
-        plan = self.plans.epoch(self.progress.epoch)
-        placed = parallel.split_rows(plan, self.mesh, axis=1)
-        numbers = [jnp.int32(0)] * 3
+    def _compile(self) -> None:
         valid = samples_of(self.setup.dataset.valid)
         batches = [
-            parallel.split_rows(gather(valid, plan[0]), self.mesh)
-            for plan in self.plans.whole['valid']
+            put_batch(valid, plan[0], self.mesh) for plan in self.plans.whole['valid']
         ]
+        plan = self.plans.epoch(self.progress.epoch)
         self.wait_for_evaluation = compile_both(
             self.programs,
-            train=(self.state, samples, placed, *numbers, key),
+            train=self._arguments(plan[0], asked=False),
             evaluate=[(self.state.variables, batch) for batch in batches],
         )
 
-    def _epoch(
-        self, samples: Samples, stop: StopRequest, shown: TrainingProgress
-    ) -> None:
-        """The rest of the current epoch, from its first step that is not done."""
+    def _arguments(self, plan: Plan, asked: bool) -> tuple:
+        """What the train program is given for one batch."""
+        setup = self.setup
+        batch = put_batch(samples_of(setup.dataset.train), plan, self.mesh)
+        asked = parallel.share(np.full(self.mesh.size, asked), self.mesh)
+        epoch, seed = np.int32(self.progress.epoch), np.uint32(setup.experiment.seed)
+        return self.state, batch, epoch, seed, parallel.join(asked, self.mesh)
+
+    def _epoch(self, stop: StopRequest, shown: TrainingProgress) -> bool:
+        """The rest of the current epoch, or its next steps if a signal asks to stop.
+
+        While the devices take a step the host reads the next batch; only then does it
+        look at the report of the step before. So there are never more than two steps
+        under way, and all processes stop after the same one.
+
+        Returns:
+          Whether a signal, to any process, asked to stop.
+        """
         config, progress = self.setup.experiment, self.progress
         steps, plan = self.plans.steps, self.plans.epoch(progress.epoch)
-        placed = parallel.split_rows(plan, self.mesh, axis=1)
-        epoch, key = jnp.int32(progress.epoch), jax.random.key(config.seed)
         shown.start_epoch(progress.epoch, config.train.epochs, steps, progress.step)
-        while progress.step < steps and not stop.signum:
-            started = time.monotonic()
-            first, last = progress.step, min(progress.step + self.chunk, steps)
-            bounds = jnp.int32(first), jnp.int32(last)
-            self.state, reports = self.programs.train(
-                self.state, samples, placed, *bounds, epoch, key
-            )
-            reports = jax.device_get(reports)
-            for i in range(first, last):
-                report = {name: x[i] for name, x in reports.items()}
-                self._note(plan.index[i], report, shown)
-            if self.provenance not in progress.processes[-1:]:
-                progress.processes.append(self.provenance)
-            seconds = time.monotonic() - started
-            progress.seconds += seconds
-            self.chunk = max(1, int(LOOK_SECONDS * (last - first) / seconds))
+        started, under_way, stopped = time.monotonic(), [], False
+        for i in range(progress.step, steps):
+            given = self._arguments(plan[i], asked=bool(stop.signum))
+            self.state, report = self.programs.train(*given)
+            under_way.append((plan.index[i], report))
+            if len(under_way) == 2:
+                stopped = self._note(*under_way.pop(0), shown)
+            if stopped:
+                break
+        for index, report in under_way:
+            stopped |= self._note(index, report, shown)
+        if self.provenance not in progress.processes[-1:]:
+            progress.processes.append(self.provenance)
+        progress.seconds += time.monotonic() - started
+        return stopped
 
-    def _note(self, index: np.ndarray, report: dict, shown: TrainingProgress) -> None:
-        """Keeps what a step reports; stops the run when it is not finite."""
+    def _note(self, index: np.ndarray, report: dict, shown: TrainingProgress) -> bool:
+        """Keeps what a step reports; raises when that is not finite.
+
+        Returns:
+          Whether any process asked to stop.
+        """
+        report = jax.device_get(report)
         finite, grad_norm = report.pop('finite'), report.pop('grad_norm')
+        stop = bool(report.pop('stop'))
         progress = self.progress
         real = index < len(self.setup.dataset.train)
         if not finite.all():
@@ -236,6 +246,7 @@ class Run:
         progress.batches.append([float(real.sum()), terms])
         progress.step += 1
         shown.step(terms['loss'])
+        return stop
 
     def _not_finite(self, what: str, index: np.ndarray) -> UserError:
         progress = self.progress
@@ -248,9 +259,10 @@ class Run:
             'config.optim.clip_norm.'
         )
 
-    def _stop(self, signum: int) -> None:
-        raise Interrupted(
-            signum,
+    def _interrupted(self, stop: StopRequest) -> Interrupted:
+        return Interrupted(
+            # Another process had the signal where this one had none.
+            stop.signum or signal.SIGTERM,
             f'Stopped at step {self.progress.step} of epoch {self.progress.epoch}; all '
             f'is saved in {self.workdir}. The same command goes on from there.',
         )

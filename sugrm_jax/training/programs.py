@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from sugrm_jax import parallel
 from sugrm_jax.training.setup import Setup
 from sugrm_jax.training.state import start_state
-from sugrm_jax.training.step import eval_step, train_step, train_steps
+from sugrm_jax.training.step import eval_step, train_step
 
 
 class Programs(NamedTuple):
@@ -21,7 +21,9 @@ class Programs(NamedTuple):
 
     Attributes:
       start: `state.start_state`, of parameters, labels and statistics.
-      train: `step.train_steps`; the state it is given is used up.
+      train: `step.train_step` of state, batch, epoch, seed and `asked`, bool with a row
+        for each device; the state it is given is used up. Its report has `stop`,
+        too: whether any process asked to stop, which then all do after this step.
       evaluate: `step.eval_step`.
     """
 
@@ -51,14 +53,15 @@ def make_programs(setup: Setup, mesh: Mesh) -> Programs:
         optimizer=setup.optimizer,
         average_decay=average_decay,
     )
+
+    def train(state, batch, epoch, seed, asked):
+        state, report = step(state, batch, epoch, jax.random.key(seed))
+        return state, report | {'stop': asked.any()}
+
     return Programs(
         # One program, for many small ones are slow to start.
         start=jax.jit(start, out_shardings=everywhere),
-        train=jax.jit(
-            functools.partial(train_steps, step=step),
-            donate_argnums=0,
-            out_shardings=everywhere,
-        ),
+        train=jax.jit(train, donate_argnums=0, out_shardings=everywhere),
         evaluate=jax.jit(
             functools.partial(eval_step, model=model), out_shardings=everywhere
         ),

@@ -1,22 +1,19 @@
-"""The one train step, the loop over it, and the one eval step."""
+"""The one train step and the one eval step."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from sugrm_jax.data.batches import gather
 from sugrm_jax.losses import weighted_mean
 from sugrm_jax.objectives import Objective
 from sugrm_jax.training.state import TrainState
-from sugrm_jax.types import Array, Batch, Outputs, Plan, PyTree, Samples
+from sugrm_jax.types import Array, Batch, Outputs, PyTree
 
-# What a step reports beside the loss terms.
-REPORT = {'loss', 'grad_norm', 'finite'}
+# What a step, and the program around it, report beside the loss terms.
+REPORT = {'loss', 'grad_norm', 'finite', 'stop'}
 
 
 def step_keys(key: jax.Array, step: Array) -> dict[str, jax.Array]:
@@ -118,49 +115,6 @@ def train_step(
     )
     norm = optax.tree.norm(grads)
     return state, {'loss': loss, **means, 'grad_norm': norm, 'finite': finite}
-
-
-def train_steps(
-    state: TrainState,
-    samples: Samples,
-    plan: Plan,
-    first: Array,
-    last: Array,
-    epoch: Array,
-    key: jax.Array,
-    *,
-    step: Callable[..., tuple[TrainState, dict[str, Array]]],
-) -> tuple[TrainState, dict[str, Array]]:
-    """Several steps of one epoch without the host.
-
-    Args:
-      state: before.
-      samples: the training split, on the devices.
-      plan: of all `M` batches of the epoch.
-      first, last: int32; the batches from `first` up to, not including, `last`. Not
-        part of the compiled program: any number of steps is the same program.
-      epoch: int32, counted from 1.
-      key: of the run.
-      step: `train_step` with its settings.
-
-    Returns:
-      The state after, and the reports of the steps, each with `M` on a first axis
-      and 0 at batches that were not asked for.
-    """
-    step = jax.jit(step)  # traced once for its report's shapes and the loop's body
-
-    def run(i, carry):
-        state, reports = carry
-        state, report = step(state, gather(samples, plan[i]), epoch, key)
-        reports = jax.tree.map(lambda all_, x: all_.at[i].set(x), reports, report)
-        return state, reports
-
-    _, report = jax.eval_shape(
-        lambda state: step(state, gather(samples, plan[0]), epoch, key), state
-    )
-    count = len(plan.index)
-    reports = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), report)
-    return jax.lax.fori_loop(first, last, run, (state, reports))
 
 
 def eval_step(

@@ -107,7 +107,7 @@ from sugrm_jax import parallel
 from sugrm_jax.layers.batchnorm import BatchNorm
 mesh = parallel.data_mesh()
 x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
-x, real = parallel.split_rows((x, np.ones((6, 1), bool)), mesh)
+x, real = parallel.join(parallel.share((x, np.ones((6, 1), bool)), mesh), mesh)
 norm = BatchNorm(axis=-1)
 variables = parallel.replicate(norm.init(jax.random.key(0), x, real, True), mesh)
 train = jax.jit(lambda v, x, r: norm.apply(v, x, r, False, mutable=['batch_stats']))

@@ -18,7 +18,7 @@ losses = []
 note = loop.Run._note
 def noting(self, index, report, shown):
     losses.append(float(report['loss']))
-    note(self, index, report, shown)
+    return note(self, index, report, shown)
 loop.Run._note = noting
 config = tiny_config(sys.argv[1])
 config.train.batch = int(sys.argv[4])

@@ -80,7 +80,7 @@ def one_batch(**report):
     return (
         run,
         np.array([1, 2]),
-        {'finite': np.ones(2, bool), 'grad_norm': np.ones(())} | report,
+        {'finite': np.ones(2, bool), 'grad_norm': np.ones(()), 'stop': False} | report,
     )
 
 

@@ -138,12 +138,12 @@ import os, signal
 from sugrm_jax.training import loop, programs
 note, seen = loop.Run._note, []
 def dying(self, *args):
-    note(self, *args)
+    stop = note(self, *args)
     seen.append(1)
     if len(seen) == 4:
         os.kill(os.getpid(), signal.SIGKILL)
+    return stop
 loop.Run._note = dying
-loop.LOOK_SECONDS = 0.0
 """
         + RUNNER
     )

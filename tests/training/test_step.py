@@ -1,8 +1,5 @@
 """The train step by hand: one weight `w`, prediction `w x`, loss `|w x − y|`."""
 
-import functools
-import itertools
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -10,11 +7,10 @@ import numpy as np
 import optax
 import pytest
 
-from sugrm_jax.data.batches import gather
 from sugrm_jax.objectives import Objective
 from sugrm_jax.training.state import start_state
-from sugrm_jax.training.step import eval_step, train_step, train_steps
-from sugrm_jax.types import Batch, Outputs, Plan, Samples
+from sugrm_jax.training.step import eval_step, train_step
+from sugrm_jax.types import Batch, Outputs
 
 DRAWS = ('dropout', 'sampling')
 
@@ -124,30 +120,6 @@ def test_two_steps_by_hand(stepping):
     assert state.variables['params'] is state.average
     assert state.variables['batch_stats'] is state.stats['batch_stats']
     assert state.replace(average=None).variables['params'] is state.params
-
-
-@pytest.mark.parametrize('parts', [(0, 3), (0, 1, 3)])
-def test_steps_on_the_devices_are_steps_one_by_one(stepping, parts):
-    state, step = stepping
-    none = np.zeros((2, 3, 1), np.int32)
-    x = np.float32([1, 3])
-    sequence = x[:, None]
-    samples = Samples(none, sequence, x, sequence, x, np.float32([1, 0]))
-    # The third batch has one sample; 2 is the size of the split.
-    plan = Plan(np.int32([[0, 1], [1, 0], [1, 2]]))
-    one_by_one, wanted = state, []
-    for m in range(3):
-        one_by_one, report = step(one_by_one, gather(samples, plan[m]))
-        wanted.append(report)
-    run = jax.jit(functools.partial(train_steps, step=lambda s, b, e, k: step(s, b)))
-    samples, plan = jax.tree.map(jnp.asarray, (samples, plan))
-    losses = []
-    for first, last in itertools.pairwise(parts):
-        state, reports = run(state, samples, plan, first, last, 1, jax.random.key(0))
-        losses.extend(reports['loss'][first:last])
-        assert not reports['loss'][:first].any() and not reports['loss'][last:].any()
-    chex.assert_trees_all_close(state, one_by_one, rtol=1e-6)  # float32 rounding
-    np.testing.assert_allclose(losses, [r['loss'] for r in wanted], rtol=1e-6)
 
 
 def test_keys_differ_by_step_by_use_and_by_seed_and_repeat(stepping):

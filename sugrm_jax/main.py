@@ -23,6 +23,13 @@ CONFIG = config_flags.DEFINE_config_file('config', help_string='File of the conf
 WORKDIR = flags.DEFINE_string(
     'workdir', None, 'Folder of the run; runs/NAME by default, NAME being config.name.'
 )
+PROCESSES = flags.DEFINE_string(
+    'processes',
+    None,
+    'Where several processes train one model, what this one is: I/N@HOST:PORT, process '
+    "I of N, of which the first listens at HOST:PORT; or 'auto': what Slurm, Open MPI "
+    'or Kubernetes say. See launch/.',
+)
 
 
 def load_config(file: str | pathlib.Path, overrides: Sequence[str] = ()) -> ConfigDict:
@@ -101,6 +108,7 @@ def main(argv: list[str]) -> None:
     # The libraries' own notes would bury ours.
     logging.set_verbosity(logging.WARNING)
     # Heavy imports wait until the command line is known to be good.
+    from sugrm_jax import processes
     from sugrm_jax.parallel import keep_compiled
     from sugrm_jax.training.loop import train
 
@@ -110,7 +118,8 @@ def main(argv: list[str]) -> None:
             'This config is a sweep, which python -m sugrm_jax.sweep trains.'
         )
     keep_compiled()
-    train(config, WORKDIR.value or pathlib.Path('runs') / config.name)
+    with processes.joined(PROCESSES.value):
+        train(config, WORKDIR.value or pathlib.Path('runs') / config.name)
 
 
 def run(

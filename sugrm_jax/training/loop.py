@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from sugrm_jax import parallel
+from sugrm_jax import parallel, processes
 from sugrm_jax.config import plain
 from sugrm_jax.data.batches import samples_of
 from sugrm_jax.errors import UserError
@@ -27,7 +27,7 @@ from sugrm_jax.training.programs import compile_both, make_programs
 from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.shared import Shared
-from sugrm_jax.training.workdir import claimed, identity, provenance
+from sugrm_jax.training.workdir import check_alike, claimed, identity, provenance
 from sugrm_jax.types import Plan, PyTree
 
 # Passes over the test split, of which the median tells the time of inference.
@@ -42,7 +42,7 @@ def train(
     shared: Shared | None = None,
     shown: TrainingProgress | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Trains one model, tests it once and writes the results.
 
     On a folder where the same run was stopped, it goes on from the latest
@@ -59,7 +59,7 @@ def train(
         its row of `metrics.jsonl`. What it raises ends the run there.
 
     Returns:
-      What `results.json` holds.
+      What `results.json` holds; of several processes only the first one is told.
 
     Raises:
       UserError: bad data, settings, weights or folder (before any training); a
@@ -82,20 +82,24 @@ def fitted(
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> Iterator[Run]:
     """Context with a run that is trained and not tested; for the rest see `train`."""
-    config = plain(config)
-    console, shared = console or Console(), shared or Shared()
-    with claimed(workdir) as folder, StopRequest() as stop:
-        setup = prepare(config, shared)
+    config, shared = plain(config), shared or Shared()
+    console = console or Console(quiet=not processes.leads())
+    with contextlib.ExitStack() as stack:
+        claim = claimed(workdir)
+        folder = processes.agree(lambda: stack.enter_context(claim))
+        stop = stack.enter_context(StopRequest())
+        setup = processes.agree(lambda: prepare(config, shared))
+        this_run = identity(config, setup.dataset.sha256)
+        check_alike(this_run)
         for note in setup.dataset.notes:
             console.print(f'note: {note}', highlight=False, markup=False)
-        checkpoints = Checkpoints(folder, identity(config, setup.dataset.sha256))
+        checkpoints = Checkpoints(folder, this_run)
+        stack.callback(checkpoints.close)
         run = Run(setup, checkpoints, folder, console, shared)
-        record.write_scaling(folder, setup.scaling)
-        try:
-            run.fit(stop, shown or TrainingProgress(console), on_epoch)
-            yield run
-        finally:
-            checkpoints.close()
+        if processes.leads():
+            record.write_scaling(folder, setup.scaling)
+        run.fit(stop, shown or TrainingProgress(console), on_epoch)
+        yield run
 
 
 class Run:
@@ -125,8 +129,10 @@ class Run:
     def _start(self) -> None:
         """A new state, or the one that an earlier process of this run left."""
         setup = self.setup
+        # From the host, where processes cannot see each other's devices.
+        params, stats = jax.device_get((setup.params, setup.stats))
         self.state = self.programs.start(
-            setup.params, labels=setup.dataset.train.label, stats=setup.stats
+            params, labels=setup.dataset.train.label, stats=stats
         )
         self.progress = Progress()
         # Row 0: the labels before the first epoch.
@@ -309,16 +315,24 @@ class Run:
         if best:
             self.checkpoints.save_best(row['epoch'], self.state.variables)
         self._save_latest()
-        record.write_progress(self.workdir, progress.history)
+        if processes.leads():
+            record.write_progress(self.workdir, progress.history)
         return row
 
-    def finish(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Tests the best variables and writes results, predictions and report."""
+    def finish(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Tests the best variables and writes results, predictions and report.
+
+        Returns:
+          What `results.json` holds; None in processes that do not write.
+        """
         variables = self.state.variables
         variables = self.checkpoints.restore_best(self.progress.best_epoch, variables)
         predictions = {
             name: self.predict(name, variables) for name in self.setup.dataset.splits
         }
+        inference_ms = self._inference_ms(variables)
+        if not processes.leads():
+            return None
         return record.write_results(
             self.workdir,
             config,
@@ -326,7 +340,7 @@ class Run:
             self.progress,
             self.labels,
             predictions,
-            self._inference_ms(variables),
+            inference_ms,
             self.console,
         )
 

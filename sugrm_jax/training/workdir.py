@@ -10,6 +10,7 @@ from typing import Any
 
 import filelock
 
+from sugrm_jax import processes
 from sugrm_jax.config import flat
 from sugrm_jax.errors import UserError
 from sugrm_jax.results import files
@@ -23,7 +24,8 @@ class Claimed(UserError):
 def claimed(workdir: str | pathlib.Path, wait: float = 0) -> Iterator[pathlib.Path]:
     """Context in which no other process trains in the folder; made when missing.
 
-    A process that dies lets go of it, however it dies.
+    A process that dies lets go of it, however it dies. Of several processes of one run
+    the first claims it for all.
 
     Args:
       workdir: the folder.
@@ -34,6 +36,9 @@ def claimed(workdir: str | pathlib.Path, wait: float = 0) -> Iterator[pathlib.Pa
       UserError: the folder cannot be written.
     """
     workdir = pathlib.Path(workdir).expanduser()
+    if not processes.leads():
+        yield workdir
+        return
     lock = filelock.FileLock(workdir / '.lock', timeout=wait)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -62,17 +67,50 @@ def identity(config: Mapping[str, Any], data_sha256: str) -> dict[str, Any]:
     return files.json_ready({'config': config, 'data_sha256': data_sha256})
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """A line for every setting in which two identities differ."""
+def differences(
+    before: dict[str, Any],
+    now: dict[str, Any],
+    where: tuple[str, str] = ('there', 'here'),
+) -> list[str]:
+    """A line for every setting in which two identities differ.
+
+    Args:
+      before, now: the identities.
+      where: what to call the places of the two.
+    """
     before, now = (
         x['config'] | {'data file (SHA-256)': x['data_sha256']} for x in (before, now)
     )
     absent = '(absent)'
     return [
-        f'{name}: {before.get(name, absent)!r} there, {now.get(name, absent)!r} here'
+        f'{name}: {before.get(name, absent)!r} {where[0]}, '
+        f'{now.get(name, absent)!r} {where[1]}'
         for name in sorted(before.keys() | now.keys())
         if before.get(name, absent) != now.get(name, absent)
     ]
+
+
+def check_alike(identity: dict[str, Any]) -> None:
+    """Raises a `UserError` unless all processes are at this run, with these packages.
+
+    Args:
+      identity: of the run.
+    """
+    mine = identity | {'config': identity['config'] | files.versions()}
+    first, *others = processes.everyone(mine)
+    found = [
+        line
+        for process, theirs in enumerate(others, 2)
+        for line in differences(
+            first, theirs, ('in process 1', f'in process {process}')
+        )
+    ]
+    if found:
+        raise UserError(
+            'The processes of this run differ:\n  '
+            + '\n  '.join(found)
+            + '\nStart all of them with the same command, data and packages.'
+        )
 
 
 def provenance() -> dict[str, Any]:

@@ -52,6 +52,7 @@ def base(model: Mapping, objective: Mapping, groups: Mapping | None = None):
                 average_decay=config_dict.placeholder(float),
             ),
             train=dict(batch=32, eval_batch=64, epochs=100, patience=8),
+            parallel=dict(shard_state=False),
         )
     )
 

@@ -14,11 +14,35 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from sugrm_jax.cache import cache_folder
 from sugrm_jax.types import PyTree
 
+# Elements of the smallest array that is not kept whole on every device.
+WORTH_SPREADING = 2**16
+
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     """The mesh over the given devices, or all visible ones."""
     devices = np.array(devices or jax.devices())
     return Mesh(devices, ('data',), axis_types=(AxisType.Auto,))
+
+
+def spread(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Where each array lies when every device holds a part of the large ones.
+
+    An array is split along its largest axis that the devices divide. What has one axis
+    only stays whole, such as generated labels, which the host reads.
+
+    Args:
+      tree: arrays, or their shapes.
+      mesh: the devices.
+    """
+
+    def place(x) -> NamedSharding:
+        axes = [k for k, size in enumerate(x.shape) if size % mesh.size == 0]
+        if len(x.shape) < 2 or x.size < WORTH_SPREADING or not axes:
+            return replicated(mesh)
+        axis = max(axes, key=lambda k: x.shape[k])
+        return NamedSharding(mesh, PartitionSpec(*[None] * axis, 'data'))
+
+    return jax.tree.map(place, tree)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -33,9 +33,10 @@ class Programs(NamedTuple):
 
 
 def make_programs(setup: Setup, mesh: Mesh) -> Programs:
-    """The programs for this model; what they return is whole on every device.
+    """The programs for this model; nothing in them depends on the seed.
 
-    Nothing in them depends on the seed.
+    What they return is whole on every device, but for those parts of the train state
+    that `parallel.shard_state` spreads over them.
     """
     everywhere = parallel.replicated(mesh)
     model, objective = setup.system.model, setup.system.objective
@@ -54,14 +55,23 @@ def make_programs(setup: Setup, mesh: Mesh) -> Programs:
         average_decay=average_decay,
     )
 
+    placed = everywhere
+    if setup.experiment.parallel.shard_state:
+        label = setup.dataset.train.label
+        state = jax.eval_shape(start, setup.params, labels=label, stats=setup.stats)
+        placed = jax.tree.map(lambda _: everywhere, state).replace(
+            opt_state=parallel.spread(state.opt_state, mesh),
+            memory=parallel.spread(state.memory, mesh),
+        )
+
     def train(state, batch, epoch, seed, asked):
         state, report = step(state, batch, epoch, jax.random.key(seed))
         return state, report | {'stop': asked.any()}
 
     return Programs(
         # One program, for many small ones are slow to start.
-        start=jax.jit(start, out_shardings=everywhere),
-        train=jax.jit(train, donate_argnums=0, out_shardings=everywhere),
+        start=jax.jit(start, out_shardings=placed),
+        train=jax.jit(train, donate_argnums=0, out_shardings=(placed, everywhere)),
         evaluate=jax.jit(
             functools.partial(eval_step, model=model), out_shardings=everywhere
         ),

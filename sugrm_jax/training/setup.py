@@ -48,13 +48,25 @@ class TrainConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ParallelConfig:
+    """Settings of many devices; no number depends on them.
+
+    Attributes:
+      shard_state: each device holds a part of the optimiser's state and of the
+        objective's memory rather than all of it.
+    """
+
+    shard_state: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """The whole config.
 
     Attributes:
       name: of the experiment, for reports.
       seed: of initial parameters, dropout and the order of the samples.
-      data, text, optim, train: see their classes.
+      data, text, optim, train, parallel: see their classes.
       model, objective: settings that the system named by `model.name` defines.
     """
 
@@ -66,6 +78,7 @@ class Experiment:
     objective: Any
     optim: OptimConfig
     train: TrainConfig
+    parallel: ParallelConfig
 
     def __post_init__(self):
         # jax keeps 32 bits of a seed: a larger one would repeat another's run.

@@ -64,6 +64,7 @@ def identity(config: Mapping[str, Any], data_sha256: str) -> dict[str, Any]:
     config = flat(config)
     # A file may be moved; what it holds is told by its fingerprint.
     config.pop('data.path')
+    config.pop('parallel.shard_state')
     return files.json_ready({'config': config, 'data_sha256': data_sha256})
 
 

@@ -13,7 +13,7 @@ import sys
 import jax
 import numpy as np
 
-from sugrm_jax import processes, train
+from sugrm_jax import parallel, processes, train
 from sugrm_jax.layers import text
 from sugrm_jax.training import loop
 from tests.training.conftest import tiny_config
@@ -28,11 +28,19 @@ def in_float64(config, shared):
     return dataclasses.replace(setup, params=params)
 
 
+def share_of_a_device(tree):
+    leaves = jax.tree.leaves(tree)
+    held = sum(x.addressable_shards[0].data.nbytes for x in leaves)
+    return held / sum(x.nbytes for x in leaves)
+
+
 def main(data, workdir, epochs=2, place=None, kill_after=None, overrides=()):
-    losses = []
+    losses, held = [], {}
 
     def noting(self, index, report, shown):
         losses.append(float(report['loss']))
+        for name in ('params', 'opt_state', 'memory'):
+            held[name] = share_of_a_device(getattr(self.state, name))
         if len(losses) == kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
         return note(self, index, report, shown)
@@ -42,11 +50,16 @@ def main(data, workdir, epochs=2, place=None, kill_after=None, overrides=()):
     config = tiny_config(data)
     config.text.compute_dtype = 'float64'
     # 21 samples: neither the devices nor all batches divide; so with 7 and 5.
-    config.train.batch, config.train.epochs = 6, epochs
+    config.train.batch, config.train.epochs = 5, epochs
+    # Five batches: the last of an epoch is a group that is not full.
+    config.optim.accumulate, config.optim.drop_partial = 2, True
+    config.optim.average_decay = 0.9
+    parallel.WORTH_SPREADING = 64
     config.update_from_flattened_dict(dict(overrides))
     with processes.joined(place):
         train(config, workdir)
-        print('\n' + json.dumps({'devices': len(jax.devices()), 'losses': losses}))
+        said = {'devices': len(jax.devices()), 'losses': losses, 'held': held}
+        print('\n' + json.dumps(said))
 
 
 if __name__ == '__main__':

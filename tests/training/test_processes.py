@@ -21,7 +21,7 @@ from sugrm_jax.types import MODALITIES
 from tests.training.conftest import tiny_data
 from tests.training.runs import assert_alike, figures
 
-STEPS = 4  # of an epoch: 21 samples, 6 a batch
+STEPS = 5  # of an epoch: 21 samples, 5 a batch
 
 
 def start(devices, settings):
@@ -101,14 +101,29 @@ def test_devices_and_processes_change_no_number(runs, name):
     assert_same_numbers(runs[name], runs['one'])
 
 
+SPREAD = [['parallel.shard_state', True]]
+
+
 @pytest.fixture(scope='module')
 def half(data, tmp_path_factory):
-    """The first of two epochs, on 8 devices: a checkpoint is left."""
+    """A killed run on 8 devices; its checkpoint of the first of two epochs is left."""
     workdir = str(tmp_path_factory.mktemp('half') / 'run')
-    dying = start(8, {'data': data, 'workdir': workdir, 'kill_after': STEPS + 2})
+    settings = {'data': data, 'workdir': workdir, 'overrides': SPREAD}
+    dying = start(8, settings | {'kill_after': STEPS + 2})
     dying.communicate()
     assert dying.returncode == -signal.SIGKILL
     return workdir
+
+
+def test_a_spread_state_changes_no_number(runs, half, data, tmp_path):
+    workdir = copied(half, tmp_path)
+    settings = {'data': data, 'workdir': workdir, 'overrides': SPREAD}
+    [said] = finish(start(8, settings))
+    assert said['held']['params'] == 1
+    # An eighth of all that the devices divide; what they do not is whole.
+    assert said['held']['opt_state'] < 0.25
+    losses = runs['eight'].losses[:STEPS] + said['losses']
+    assert_same_numbers(kept(tmp_path / 'run', losses), runs['one'])
 
 
 def copied(folder, tmp_path):
@@ -118,6 +133,7 @@ def copied(folder, tmp_path):
 def test_a_checkpoint_of_eight_devices_resumes_on_one(runs, half, data, tmp_path):
     workdir = copied(half, tmp_path)
     [said] = finish(start(1, {'data': data, 'workdir': workdir}))
+    assert said['held'] == {'params': 1, 'opt_state': 1, 'memory': 1}
     losses = runs['eight'].losses[:STEPS] + said['losses']
     assert_same_numbers(kept(tmp_path / 'run', losses), runs['one'])
 

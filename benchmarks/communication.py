@@ -117,8 +117,9 @@ def abstract_setup(bert: str, devices: int, shard_state: bool) -> Setup:
         type_vocab_size=2,
     )
     with tempfile.TemporaryDirectory() as folder:
-        settings = config(data.write_mosi_shaped(folder, None), 'masked')
-        settings.train.batch = BATCH * devices
+        batch = BATCH * devices
+        settings = config(data.write_mosi_shaped(folder, None, batch), 'masked')
+        settings.train.batch = batch
         settings.parallel.shard_state = shard_state
         experiment = typed(Experiment, plain(settings))
         dataset, _ = load(experiment.data, None, data.TOKENS, fixed_text=False)

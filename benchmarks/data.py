@@ -52,7 +52,9 @@ def _split(rng: np.random.Generator, name: str, tokens: np.ndarray) -> dict:
     return split
 
 
-def write_mosi_shaped(folder: str | pathlib.Path, path: str | None) -> str:
+def write_mosi_shaped(
+    folder: str | pathlib.Path, path: str | None, train: int = SIZES['train']
+) -> str:
     """Writes an MMSA pickle of random features and labels; returns its path.
 
     Audio and vision are as long as their text is, relative to a full sequence.
@@ -60,12 +62,14 @@ def write_mosi_shaped(folder: str | pathlib.Path, path: str | None) -> str:
     Args:
       folder: to write to.
       path: see `token_arrays`.
+      train: utterances of the train split.
     """
     rng = np.random.default_rng(1)
+    sizes = SIZES | {'train': train}
     tokens = np.split(
-        token_arrays(path, sum(SIZES.values())), np.cumsum(list(SIZES.values()))[:-1]
+        token_arrays(path, sum(sizes.values())), np.cumsum(list(sizes.values()))[:-1]
     )
-    data = {n: _split(rng, n, t) for n, t in zip(SIZES, tokens, strict=True)}
+    data = {n: _split(rng, n, t) for n, t in zip(sizes, tokens, strict=True)}
     target = pathlib.Path(folder) / 'mosi_shaped.pkl'
     target.write_bytes(pickle.dumps(data))
     return str(target)

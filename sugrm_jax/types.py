@@ -19,13 +19,16 @@ MODALITIES = ('t', 'a', 'v')
 # What a model predicts: the multimodal sentiment, then each modality's own.
 TASKS = ('m', *MODALITIES)
 
-Array = Any  # a numpy or jax array
+Array = Any  # of numpy or jax; in a `Split` or its `Samples` also `Stored`
 PyTree = Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
     """One split of a data set, on the host.
+
+    Audio, vision and text may stay on disk (`data.stored.Stored`): then they are read
+    as `x[rows]` or `x[rows, :steps]`, for rows in an array, and in no other way.
 
     Attributes:
       ids: `N` utterance names, `video$_$clip`.
@@ -45,13 +48,13 @@ class Split:
     ids: list[str]
     raw_text: list[str]
     tokens: np.ndarray
-    audio: np.ndarray
+    audio: Array
     audio_length: np.ndarray
-    vision: np.ndarray
+    vision: Array
     vision_length: np.ndarray
     label: np.ndarray
     unimodal: dict[str, np.ndarray]
-    text: np.ndarray | None = None
+    text: Array | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -66,6 +69,7 @@ class Dataset:
       sha256: fingerprint of the file (or of the simulated arrays).
       label_range: labels lie in `[-label_range, label_range]`.
       notes: one sentence for every repair or oddity met while reading.
+      on_disk: audio and vision stay on disk, and so should all that is as large.
     """
 
     train: Split
@@ -75,6 +79,7 @@ class Dataset:
     sha256: str
     label_range: float
     notes: tuple[str, ...] = ()
+    on_disk: bool = False
 
     @property
     def splits(self) -> dict[str, Split]:

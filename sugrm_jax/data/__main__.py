@@ -1,8 +1,14 @@
-"""`python -m sugrm_jax.data check FILE`: what is in this data file?"""
+"""`python -m sugrm_jax.data`, see `command`."""
 
+import signal
 import sys
 
-from sugrm_jax.data.check import main
+from sugrm_jax.data.command import main
 
 if __name__ == '__main__':
-    sys.exit(main())
+    # As an exception, so that what is half written is cleared away.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

@@ -43,30 +43,28 @@ def samples_of(split: Split) -> Samples:
 
 
 def gather(samples: Samples, plan: Plan) -> Batch:
-    """One batch, on the host or, compiled, on a device.
+    """One batch; of what stays on disk only its rows are read.
 
     Args:
-      samples: `[N, ...]` each.
+      samples: `[N, ...]` each, on the host.
       plan: of one batch, index `[B]`. Rows that only fill it get no tokens and
         weight 0; all else in them is the first sample's. Steps beyond its `share` are
         cut.
     """
 
-    def rows(x: Array) -> Array:
-        return x[plan.index * real]
-
     def sequence(x: Array) -> Array:
-        return rows(x[:, : math.ceil(plan.share * x.shape[1])])
+        return x[rows, : math.ceil(plan.share * x.shape[1])]
 
     real = plan.index < len(samples.label)
+    rows = plan.index * real
     return Batch(
-        tokens=rows(samples.tokens) * real[:, None, None],
+        tokens=samples.tokens[rows] * real[:, None, None],
         audio=sequence(samples.audio),
-        audio_length=rows(samples.audio_length),
+        audio_length=samples.audio_length[rows],
         vision=sequence(samples.vision),
-        vision_length=rows(samples.vision_length),
-        label=rows(samples.label),
-        text=None if samples.text is None else rows(samples.text),
+        vision_length=samples.vision_length[rows],
+        label=samples.label[rows],
+        text=None if samples.text is None else samples.text[rows],
         index=plan.index,
         weight=real.astype('float32'),
         packing=plan.packing,

@@ -2,61 +2,37 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from sugrm_jax.data import fields, mmsa, pickles
-from sugrm_jax.errors import UserError
+from sugrm_jax.data import fields, mmsa
+from sugrm_jax.data.stored import Stored
+from sugrm_jax.data.text import no_tokens
 from sugrm_jax.types import Dataset, Split
 
 _BAR = 16
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command `python -m sugrm_jax.data`; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog='python -m sugrm_jax.data', description='Look into data files.'
-    )
-    commands = parser.add_subparsers(dest='command', required=True)
-    check = commands.add_parser('check', help='report what a data file holds')
-    check.add_argument('file', help='a pickle in MMSA format')
-    check.add_argument(
-        '--label_range',
-        type=float,
-        default=3.0,
-        help='labels lie in ± this: 3 for MOSI and MOSEI (default), 1 for CH-SIMS',
-    )
-    options = parser.parse_args(arguments)
-    try:
-        print(report(options.file, label_range=options.label_range))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
 
 
 def report(path: str | os.PathLike, *, label_range: float = 3.0) -> str:
     """Describes a data file: shapes, lengths, labels, bad values, shared ids.
 
     Args:
-      path: a pickle in MMSA format.
+      path: a pickle in MMSA format, or the folder that `convert` made of it.
       label_range: labels lie in `[-label_range, label_range]`.
 
     Raises:
       UserError: the file cannot be read or used (`mmsa.load_dataset`).
     """
-    raw = pickles.load(path)
+    raw, sha256 = mmsa.read(path)
     dataset = mmsa.make_dataset(
         raw,
         path=os.fspath(path),
-        sha256=mmsa.fingerprint(path),
+        sha256=sha256,
         label_range=label_range,
-        tokenizer=_no_tokens,
+        tokenizer=no_tokens,
     )
     known = mmsa.KNOWN_FILES.get(dataset.sha256)
     sections = [
@@ -88,11 +64,6 @@ def histogram(label: np.ndarray, label_range: float) -> list[tuple[float, int]]:
     return [(k * label_range / 3, int((nearest == k).sum())) for k in range(-3, 4)]
 
 
-def _no_tokens(texts: list[str]) -> np.ndarray:
-    """Stands in where a file has no `text_bert`; which encoder is not known here."""
-    return np.zeros((len(texts), 3, 1), np.int32)
-
-
 def _field_rows(raw: Mapping) -> list[list[str]]:
     names = dict.fromkeys(field for split in mmsa.SPLITS for field in raw[split])
     return [['', *mmsa.SPLITS]] + [
@@ -104,7 +75,9 @@ def _field_rows(raw: Mapping) -> list[list[str]]:
 def _stored(value: Any) -> str:
     if value is None:
         return '—'
-    if isinstance(value, np.ndarray):
+    if isinstance(value, fields.Sequences):
+        value = value.array
+    if isinstance(value, np.ndarray | Stored):
         kind = {'U': 'text', 'S': 'bytes', 'O': 'objects'}
         return f'{kind.get(value.dtype.kind, value.dtype.name)} {fields.shape(value)}'
     if isinstance(value, list | tuple):

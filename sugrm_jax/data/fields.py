@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from sugrm_jax.data.stored import Stored
 from sugrm_jax.errors import UserError
 
 # The largest feature whose square, and a sum of some, is still finite in float32.
@@ -49,12 +51,38 @@ def numbers(value: Any, where: str) -> np.ndarray:
     return array
 
 
-def features(value: Any, where: str) -> tuple[np.ndarray, int]:
-    """Sequence features as float32 `[N, L, D]`, and how many values were no use.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sequences:
+    """The sequences of one modality, fit for use.
 
-    `[N, D]` is one step per utterance. NaN, ±inf and what is beyond `LARGEST` become 0:
-    real files have −inf where the logarithm of a silent frame was taken.
+    Attributes:
+      array: float32 `[N, L, D]`, finite.
+      last: int32 `[N]`, steps up to the last one that is not all 0.
+      mended: values that were NaN, ±inf or beyond `LARGEST` and became 0.
     """
+
+    array: np.ndarray | Stored
+    last: np.ndarray
+    mended: int
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+
+def sequences(value: Any, where: str) -> Sequences:
+    """What a file has for a modality, `[N, L, D]` or `[N, D]`; or `Sequences` as such.
+
+    NaN, ±inf and what is beyond `LARGEST` become 0: real files have −inf where the
+    logarithm of a silent frame was taken.
+    """
+    if isinstance(value, Sequences):
+        return value
+    array, count = mend(steps(value, where))
+    return Sequences(array, last_step(array), count)
+
+
+def steps(value: Any, where: str) -> np.ndarray:
+    """Numbers of any kind as `[N, L, D]`; `[N, D]` is one step per utterance."""
     array = numbers(value, where)
     if array.ndim == 2:
         array = array[:, None]
@@ -62,6 +90,11 @@ def features(value: Any, where: str) -> tuple[np.ndarray, int]:
         raise UserError(
             f'{where} must have the shape [N, L, D] or [N, D], not {shape(array)}.'
         )
+    return array
+
+
+def mend(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """Finite float32, and how many values were no use (see `Sequences`)."""
     with np.errstate(over='ignore'):  # too large for float32 is counted as inf
         array = array.astype(np.float32, copy=False)
     good = (array >= -LARGEST) & (array <= LARGEST)  # false for NaN
@@ -69,11 +102,18 @@ def features(value: Any, where: str) -> tuple[np.ndarray, int]:
     return (np.where(good, array, np.float32(0)) if count else array), count
 
 
-def lengths(array: np.ndarray, claimed: Any, where: str) -> np.ndarray:
+def last_step(array: np.ndarray) -> np.ndarray:
+    """`Sequences.last` of float32 `[N, L, D]`."""
+    real = array.any(axis=2)
+    last = np.where(real.any(axis=1), array.shape[1] - real[:, ::-1].argmax(axis=1), 0)
+    return last.astype(np.int32)
+
+
+def lengths(found: Sequences, claimed: Any, where: str) -> np.ndarray:
     """Real steps of each sequence, int32 `[N]`.
 
     Args:
-      array: features `[N, L, D]`.
+      found: the sequences.
       claimed: the file's lengths, or None, when the last step that is not zero counts
         as the last (aligned files have no lengths).
       where: for messages.
@@ -82,27 +122,27 @@ def lengths(array: np.ndarray, claimed: Any, where: str) -> np.ndarray:
       The lengths; 0 for an all-zero sequence whatever the file claims: such an
       utterance lacks the modality.
     """
-    real = array.any(axis=2)
-    last = np.where(real.any(axis=1), array.shape[1] - real[:, ::-1].argmax(axis=1), 0)
     if claimed is None:
-        return last.astype(np.int32)
-    given = numbers(claimed, where)
-    if given.shape != last.shape:
+        return found.last
+    given, size = numbers(claimed, where), found.array.shape[1]
+    if given.shape != found.last.shape:
         raise UserError(f'{where} must have the shape [N], not {shape(given)}.')
-    fits = (given >= 0) & (given <= array.shape[1]) & (given == np.floor(given))
+    fits = (given >= 0) & (given <= size) & (given == np.floor(given))
     if not fits.all():
         raise UserError(
-            f'{where} must be whole numbers from 0 to {array.shape[1]}, the length of '
+            f'{where} must be whole numbers from 0 to {size}, the length of '
             f'the sequences; it holds {given[~fits][0]}.'
         )
-    return np.where(last > 0, given, 0).astype(np.int32)
+    return np.where(found.last > 0, given, 0).astype(np.int32)
 
 
-def pad(array: np.ndarray, axis: int, size: int) -> np.ndarray:
+def pad(array: np.ndarray | Stored, axis: int, size: int) -> np.ndarray | Stored:
     """`array` with zeros behind it along `axis`, up to `size`."""
     missing = size - array.shape[axis]
     if not missing:
         return array
+    if isinstance(array, Stored):
+        return array.padded(size)
     return np.pad(array, [(0, missing * (k == axis)) for k in range(array.ndim)])
 
 
@@ -154,7 +194,7 @@ def some(names: list[str], most: int = 5) -> str:
     return f'{shown}, … ({len(names)} in all)' if len(names) > most else shown
 
 
-def shape(array: np.ndarray) -> str:
+def shape(array: np.ndarray | Stored) -> str:
     """A shape as the documentation writes it: `[N, L, D]`."""
     return f'[{", ".join(map(str, array.shape))}]'
 
@@ -162,4 +202,4 @@ def shape(array: np.ndarray) -> str:
 def _is_array(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim > 0
-    return isinstance(value, list | tuple)
+    return isinstance(value, list | tuple | Sequences)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
 from sugrm_jax.config import positive
-from sugrm_jax.data import mmsa, modalities, scaling, simulate
+from sugrm_jax.data import folder, mmsa, modalities, scaling, simulate
 from sugrm_jax.data.text import make_tokenizer
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import Dataset
@@ -20,7 +21,8 @@ class DataConfig:
     """Which data, and how to read them.
 
     Attributes:
-      path: of a pickle in MMSA format, or empty.
+      path: of a pickle in MMSA format, or of the folder that `data.convert` made of
+        it, which keeps only batches in memory; or empty.
       simulate: settings of the simulator where there is no path.
       label_range: labels lie in ±this.
       standardize: standardise audio and vision with statistics of the train split.
@@ -84,6 +86,10 @@ def load(
             'format, or use --config=configs/demo.py, which needs none.'
         )
     statistics = None
-    if config.standardize:
-        dataset, statistics = scaling.standardize(dataset)
+    if config.standardize and dataset.on_disk:
+        statistics = scaling.Scaling.load(path / folder.SCALING)
+    elif config.standardize:
+        statistics = scaling.fit(dataset.train)
+    if statistics:
+        dataset = dataset.map(functools.partial(scaling.apply, scaling=statistics))
     return modalities.keep_only(dataset, config.modalities), statistics

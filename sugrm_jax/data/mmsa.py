@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from sugrm_jax.data import fields, pickles
+from sugrm_jax.data import fields, folder, pickles
+from sugrm_jax.data.stored import Stored
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import MODALITIES, Dataset, Split
 
@@ -67,7 +68,7 @@ def load_dataset(
     """Reads an MMSA file.
 
     Args:
-      path: the pickle.
+      path: the pickle, or the folder that `data.convert` made of it.
       label_range: labels lie in `[-label_range, label_range]`: 3 for MOSI and MOSEI,
         1 for CH-SIMS.
       strict: refuse ids that are in more than one split, rather than note them.
@@ -80,18 +81,29 @@ def load_dataset(
       The data set. Its notes say what was mended and what is odd.
 
     Raises:
-      UserError: the file cannot be read (`pickles.load`) or used (`make_dataset`).
+      UserError: the file cannot be read (`read`) or used (`make_dataset`).
     """
-    raw = pickles.load(path)
+    raw, sha256 = read(path)
     return make_dataset(
         raw,
         path=os.fspath(path),
-        sha256=fingerprint(path),
+        sha256=sha256,
         label_range=label_range,
         strict=strict,
         tokenizer=tokenizer,
         fixed_text=fixed_text,
     )
+
+
+def read(path: str | os.PathLike) -> tuple[Any, str]:
+    """What a pickle holds, or a folder made of it, and the pickle's SHA-256.
+
+    Raises:
+      UserError: see `pickles.load` and `folder.read`.
+    """
+    if os.path.isdir(path):
+        return folder.read(path)
+    return pickles.load(path), fingerprint(path)
 
 
 def fingerprint(path: str | os.PathLike) -> str:
@@ -155,6 +167,7 @@ def make_dataset(
         sha256=sha256 or fingerprint_arrays(raw),
         label_range=label_range,
         notes=(*notes, *_range_note(splits, label_range)),
+        on_disk=isinstance(splits['train'].audio, Stored),
     )
 
 
@@ -253,20 +266,21 @@ def _split(
     raw_text = fields.strings(raw['raw_text'], f'{where}: raw_text')
     arrays, notes = {}, []
     if fixed_text:
-        arrays['text'], bad = _fixed_text(raw, where)
-        notes += _bad_note('text', bad)
+        found = _fixed_text(raw, where)
+        arrays['text'] = found.array
+        notes += _mended_note('text', found)
         if 'text_bert' not in raw:
-            arrays['tokens'] = _mask_only(arrays['text'])
+            arrays['tokens'] = _mask_only(found)
     if 'tokens' not in arrays:
         arrays['tokens'] = _tokens(raw, raw_text, where, tokenizer)
     if fixed_text:
         _check_steps(arrays['text'], arrays['tokens'], where)
     for field in ('audio', 'vision'):
-        array, bad = fields.features(raw[field], f'{where}: {field}')
+        found = fields.sequences(raw[field], f'{where}: {field}')
         claimed = raw.get(f'{field}_lengths')
-        length = fields.lengths(array, claimed, f'{where}: {field}_lengths')
-        arrays |= {field: array, f'{field}_length': length}
-        notes += _bad_note(field, bad) + _beyond_note(field, array, length)
+        length = fields.lengths(found, claimed, f'{where}: {field}_lengths')
+        arrays |= {field: found.array, f'{field}_length': length}
+        notes += _mended_note(field, found) + _beyond_note(field, found, length)
     unimodal = {
         s: fields.labels(raw[field], ids, label_range, f'{where}: {field}')
         for s in MODALITIES
@@ -286,25 +300,26 @@ def _label(raw: Mapping, ids: list[str], label_range: float, where: str) -> np.n
     return label
 
 
-def _fixed_text(raw: Mapping, where: str) -> tuple[np.ndarray, int]:
+def _fixed_text(raw: Mapping, where: str) -> fields.Sequences:
     if 'text' not in raw:
         raise UserError(
             f"{where} has no field 'text', which text.pretrained='file' asks for; name "
-            'a BERT there, or use a file with fixed text features.'
+            'a BERT there, or use a file with fixed text features. A converted file '
+            'has them where it was converted with --fixed_text.'
         )
     fields.check_count(raw['text'], len(raw['id']), f'{where}: text')
-    return fields.features(raw['text'], f'{where}: text')
+    return fields.sequences(raw['text'], f'{where}: text')
 
 
-def _mask_only(text: np.ndarray) -> np.ndarray:
+def _mask_only(text: fields.Sequences) -> np.ndarray:
     """Tokens that are nothing but the mask of fixed features."""
-    length = fields.lengths(text, None, 'text')
-    tokens = np.zeros((len(text), 3, text.shape[1]), np.int32)
-    tokens[:, 1] = np.arange(text.shape[1]) < length[:, None]
+    steps = text.array.shape[1]
+    tokens = np.zeros((len(text), 3, steps), np.int32)
+    tokens[:, 1] = np.arange(steps) < text.last[:, None]
     return tokens
 
 
-def _check_steps(text: np.ndarray, tokens: np.ndarray, where: str) -> None:
+def _check_steps(text: np.ndarray | Stored, tokens: np.ndarray, where: str) -> None:
     if text.shape[1] != tokens.shape[2]:
         raise UserError(
             f'{where}: text has {text.shape[1]} steps and text_bert {tokens.shape[2]}; '
@@ -325,16 +340,15 @@ def _tokens(
     return fields.tokens(tokenizer(raw_text), f'{where}: tokenised raw_text')
 
 
-def _bad_note(field: str, count: int) -> list[str]:
-    values = 'value was' if count == 1 else 'values were'
-    if not count:
+def _mended_note(field: str, found: fields.Sequences) -> list[str]:
+    values = 'value was' if found.mended == 1 else 'values were'
+    if not found.mended:
         return []
-    return [f'{count} {field} {values} not finite or too large and became 0']
+    return [f'{found.mended} {field} {values} not finite or too large and became 0']
 
 
-def _beyond_note(field: str, array: np.ndarray, length: np.ndarray) -> list[str]:
-    after = np.arange(array.shape[1]) >= length[:, None]
-    beyond = (after & array.any(axis=2)).any(axis=1).sum()
+def _beyond_note(field: str, found: fields.Sequences, length: np.ndarray) -> list[str]:
+    beyond = (found.last > length).sum()
     if not beyond:
         return []
     return [f'{beyond} of {len(length)} utterances have {field} beyond their length']

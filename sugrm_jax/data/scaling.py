@@ -10,12 +10,14 @@ import dataclasses
 import io
 import os
 import zipfile
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from sugrm_jax.data.stored import Stored, chunks
 from sugrm_jax.errors import UserError
-from sugrm_jax.types import Dataset, Split
+from sugrm_jax.types import Array, Split
 
 
 class Scaling(NamedTuple):
@@ -101,36 +103,44 @@ def apply(split: Split, scaling: Scaling) -> Split:
     )
 
 
-def standardize(dataset: Dataset) -> tuple[Dataset, Scaling]:
-    """All splits standardised with the train split's statistics, which come along."""
-    scaling = fit(dataset.train)
-    splits = {name: apply(split, scaling) for name, split in dataset.splits.items()}
-    return dataclasses.replace(dataset, **splits), scaling
-
-
 def _real(array: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Which steps are within their utterance's length, bool `[N, L]`."""
     return np.arange(array.shape[1]) < length[:, None]
 
 
-def _statistics(array: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation, float32 `[D]`, of features `[N, L, D]`."""
-    steps = array[_real(array, length)]
-    width = array.shape[2]
-    if not len(steps):
+def _statistics(array: Array, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, float32 `[D]`, of features `[N, L, D]`.
+
+    Summed in parts, so that the result is the same in memory and on disk.
+    """
+
+    def parts() -> Iterator[np.ndarray]:
+        for rows in chunks(len(array)):
+            part = array[rows]
+            yield np.ascontiguousarray(part[_real(part, length[rows])])
+
+    width, count = array.shape[2], int(length.sum())
+    if not count:
         return np.zeros(width, np.float32), np.ones(width, np.float32)
-    mean, std = (
-        steps.mean(axis=0, dtype=np.float64),
-        steps.std(axis=0, dtype=np.float64),
-    )
+    total, largest = np.zeros(width), np.zeros(width, np.float32)
+    for steps in parts():
+        total += steps.sum(axis=0, dtype=np.float64)
+        largest = np.maximum(largest, np.abs(steps).max(axis=0, initial=0))
+    mean = total / count
+    squares = sum(np.square(steps - mean).sum(axis=0) for steps in parts())
+    std = np.sqrt(squares / count)
     # A spread below float32's resolution of the values is rounding, not information.
-    resolution = np.finfo(np.float32).eps * np.abs(steps).max(axis=0)
-    std = np.where(std > resolution, std, 1.0)
+    std = np.where(std > np.finfo(np.float32).eps * largest, std, 1.0)
     return mean.astype(np.float32), std.astype(np.float32)
 
 
 def _standardized(
-    array: np.ndarray, length: np.ndarray, mean: np.ndarray, std: np.ndarray
-) -> np.ndarray:
-    real = _real(array, length)[..., None]
-    return np.where(real, (array - mean) / std, np.float32(0))
+    array: Array, length: np.ndarray, mean: np.ndarray, std: np.ndarray
+) -> Array:
+    def change(values: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+        real = _real(values, length[rows])[..., None]
+        return np.where(real, (values - mean) / std, np.float32(0))
+
+    return (
+        array.then(change) if isinstance(array, Stored) else change(array, slice(None))
+    )

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from sugrm_jax.data import check
+from sugrm_jax.data import check, command
 from sugrm_jax.data import mmsa as reader
 from sugrm_jax.errors import UserError
 
@@ -117,12 +117,12 @@ def test_bars_are_to_scale(mmsa, write):
 
 def test_the_command_prints_the_report(mmsa, write, capsys):
     path = write(mmsa())
-    assert check.main(['check', str(path)]) == 0
+    assert command.main(['check', str(path)]) == 0
     assert capsys.readouterr().out == check.report(path) + '\n'
 
 
 def test_the_command_takes_a_label_range(mmsa, write, capsys):
-    assert check.main(['check', str(write(mmsa())), '--label_range=1']) == 2
+    assert command.main(['check', str(write(mmsa())), '--label_range=1']) == 2
     out, err = capsys.readouterr()
     assert out == ''
     assert 'outside ±1' in err and err.count('\n') == 1

@@ -55,26 +55,27 @@ def test_numbers_takes_lists_and_objects():
 
 def test_features_become_float32_and_finite():
     value = np.array([[[0.1, np.nan]], [[-np.inf, np.inf]], [[1e39, -2.0]]])
-    array, bad = fields.features(value, WHERE)
-    same(array, np.array([[[0.1, 0]], [[0, 0]], [[0, -2]]], np.float32))
-    assert bad == 4  # 1e39 is beyond float32
-    assert array.dtype == np.float32
+    found = fields.sequences(value, WHERE)
+    same(found.array, np.array([[[0.1, 0]], [[0, 0]], [[0, -2]]], np.float32))
+    assert found.mended == 4  # 1e39 is beyond float32
+    same(found.last, np.array([1, 0, 1], np.int32))
     assert np.isnan(value[0, 0, 1]), "the caller's array stays as it is"
 
 
 def test_features_too_large_to_square_are_no_use():
     """Of float32's 3.4e38 the root is 1.8e19; some room is left for a sum."""
-    array, bad = fields.features(np.array([[1e18, 1.1e18, -1.1e18, -3e38, 0]]), WHERE)
-    same(array, np.array([[[1e18, 0, 0, 0, 0]]], np.float32))
-    assert bad == 3
+    value = np.array([[1e18, 1.1e18, -1.1e18, -3e38, 0]])
+    found = fields.sequences(value, WHERE)
+    same(found.array, np.array([[[1e18, 0, 0, 0, 0]]], np.float32))
+    assert found.mended == 3
     with np.errstate(over='raise'):
-        assert np.isfinite(np.square(array)).all()
+        assert np.isfinite(np.square(found.array)).all()
 
 
 def test_features_of_one_step():
-    array, bad = fields.features(np.array([[1, 2], [3, 4]]), WHERE)
-    same(array, np.array([[[1, 2]], [[3, 4]]], np.float32))
-    assert bad == 0
+    found = fields.sequences(np.array([[1, 2], [3, 4]]), WHERE)
+    same(found.array, np.array([[[1, 2]], [[3, 4]]], np.float32))
+    assert found.mended == 0
 
 
 @pytest.mark.parametrize('shape', [(3,), (3, 2, 2, 2), (3, 0, 2), (3, 2, 0), (3, 0)])
@@ -83,11 +84,11 @@ def test_features_refuses_other_ranks(shape):
         rf'\[{", ".join(map(str, shape))}\]' if shape != (3, 0) else r'\[3, 1, 0\]'
     )
     with pytest.raises(UserError, match=rf'must have the shape .*, not {written}'):
-        fields.features(np.zeros(shape), WHERE)
+        fields.sequences(np.zeros(shape), WHERE)
 
 
 # Last steps that are not zero: the second, none, the third (after a zero step).
-STEPS = np.array([[1, 2, 0], [0, 0, 0], [1, 0, 3]], np.float32)[..., None]
+STEPS = fields.sequences(np.array([[[1], [2], [0]], [[0]] * 3, [[1], [0], [3]]]), WHERE)
 
 
 def test_lengths_are_where_the_features_end():

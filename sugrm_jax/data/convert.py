@@ -1,0 +1,97 @@
+"""From a pickle in MMSA format to a folder that training reads batch by batch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterator
+
+from sugrm_jax.data import fields, folder, mmsa, pickles, scaling
+from sugrm_jax.data.text import no_tokens
+from sugrm_jax.errors import UserError
+from sugrm_jax.types import Dataset
+
+
+def convert(
+    path: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    label_range: float = 3.0,
+    fixed_text: bool = False,
+    say: Callable[[str], None] = print,
+) -> Dataset:
+    """Writes a pickle in MMSA format as a folder (`data.folder`).
+
+    A pickle is read as a whole, so its size in memory is what the conversion needs, and
+    little more: sequences are written a part at a time and let go one after the other.
+
+    Args:
+      path: the pickle.
+      out: the folder, which must not exist. Until all is written there is only a
+        hidden one beside it, whose name begins with `.converting`.
+      label_range: that the labels are checked with; the folder does not depend on it.
+      fixed_text: keep the fixed text features, too; they are larger than all else.
+      say: told what is being done.
+
+    Returns:
+      The data set, whose sequences are read from the folder.
+
+    Raises:
+      UserError: the pickle cannot be read or used (`mmsa.load_dataset`); the folder
+        exists or cannot be written.
+    """
+    path = os.fspath(path)
+    with _emerging(pathlib.Path(out).expanduser()) as target:
+        say(f'Reading {path}')
+        raw = pickles.load(path)
+        mmsa.check_layout(raw, path)
+        raw = {name: dict(raw[name]) for name in mmsa.SPLITS}
+        for name, split in raw.items():
+            (target / name).mkdir()
+            if not fixed_text:
+                split.pop('text', None)
+            for field in folder.SEQUENCES:
+                if field in split:
+                    say(f'Writing {field} of {name}')
+                    where = f'{path}, split {name}: {field}'
+                    array = fields.steps(split.pop(field), where)
+                    split[field] = folder.save_sequences(
+                        target / name / f'{field}.npy', array
+                    )
+                    del array
+        sha256 = mmsa.fingerprint(path)
+        dataset = mmsa.make_dataset(
+            raw,
+            path=path,
+            sha256=sha256,
+            label_range=label_range,
+            tokenizer=no_tokens,
+            fixed_text=fixed_text,
+        )
+        say('Writing statistics of the train split')
+        statistics = scaling.fit(dataset.train)
+        (target / folder.SCALING).write_bytes(statistics.to_bytes())
+        folder.save_rest(target, raw, sha256)
+    return dataset
+
+
+@contextlib.contextmanager
+def _emerging(out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Context with an empty folder that becomes `out` at its end, or else vanishes."""
+    if os.path.lexists(out):
+        raise UserError(f'{out} exists: delete it, or name another folder.')
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix='.converting-') as new:
+            # Within it, because it is private, and the result need not be.
+            target = pathlib.Path(new) / 'data'
+            target.mkdir()
+            yield target
+            target.rename(out)
+    except OSError as error:
+        raise UserError(
+            f'The folder {out} cannot be written: {error.strerror}. Name one on a disk '
+            'with room for it.'
+        ) from error

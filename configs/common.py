@@ -34,6 +34,7 @@ def base(model: Mapping, objective: Mapping, groups: Mapping | None = None):
                 # fixed `text` features of the data.
                 pretrained='bert-base-uncased',
                 finetune=True,
+                # Or 'bfloat16'.
                 compute_dtype='float32',
                 # Steps to tokenise to, where a file has no `text_bert`.
                 length=50,
@@ -120,6 +121,8 @@ def encoders() -> dict:
             self_attention=sampling(1, 7, ('stride',)),
             dropout=dict(embedding=0.3, attention=0.3, relu=0.3, residual=0.3),
             skip_zero_steps=False,
+            # Or 'bfloat16'.
+            compute_dtype='float32',
         ),
         # MulT's, as SPT's replacement: sizes and rates of Table 7.
         transformer=dict(
@@ -196,6 +199,14 @@ def use_frozen(config: ConfigDict) -> None:
     config.text.finetune = False
 
 
+def use_bfloat16(config: ConfigDict) -> None:
+    """BERT and SPT compute in bfloat16, with float32 parameters."""
+    config.text.compute_dtype = 'bfloat16'
+    for part in config.model.values():
+        if isinstance(part, ConfigDict) and 'compute_dtype' in part:
+            part.compute_dtype = 'bfloat16'
+
+
 def use_fixed(config: ConfigDict) -> None:
     """The fixed `text` features of the file instead of a text encoder."""
     config.text.pretrained = 'file'
@@ -241,6 +252,7 @@ Variants = Mapping[str, Callable[[ConfigDict], None]]
 # For every system; each has more, or other ones of these names.
 VARIANTS = {
     'aligned': use_aligned,
+    'bfloat16': use_bfloat16,
     'fixed': use_fixed,
     'frozen': use_frozen,
     'minilm': use_minilm_text,

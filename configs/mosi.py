@@ -2,8 +2,9 @@
 
 Variants, combinable with commas, as in `--config=configs/mosi.py:aligned,released`:
 `released` (the released code's settings), `aligned` (the file aligned to words),
-`minilm` (a text encoder that needs no hub), `frozen` (which is not trained) and `fixed`
-(the file's own text features instead).
+`minilm` (a text encoder that needs no hub), `frozen` (which is not trained), `fixed`
+(the file's own text features instead) and `bfloat16` (in which BERT and SPT compute;
+parameters, losses, labels and metrics stay float32).
 """
 
 from ml_collections import ConfigDict

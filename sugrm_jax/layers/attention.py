@@ -5,6 +5,9 @@ multiply-and-adds over whole vectors of utterances, with the sums over head widt
 window written out. The gradient is our own: it keeps the weights, reads the keys again
 and adds what each slot brings to its key. Forms that are only for XLA's CPU backend are
 chosen by `platform_dependent`.
+
+Products are taken in the type of queries, keys and values; scores, the softmax and all
+sums of products in float32.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sugrm_jax.layers.dropout import keep, kept_share, random_bytes
+from sugrm_jax.layers.linear import wide
 from sugrm_jax.types import Array
 
 
@@ -93,20 +97,21 @@ class Table:
           count: of keys.
         """
         if not self.stride:
-            parts = (weights[:, :, None] * x).transpose(1, 2, 0, 3, 4)
+            parts = wide(weights[:, :, None] * x).transpose(1, 2, 0, 3, 4)
             parts = parts.reshape(*x.shape[:2], -1, x.shape[3])
-            return put_rows(parts, self.rows, count)
+            return put_rows(parts, self.rows, count).astype(x.dtype)
 
         def further(w, step):
             widths = (step, self.spare - step)
-            return jnp.pad(w[:, None] * x, ((0, 0), (0, 0), widths, (0, 0)))
+            return jnp.pad(wide(w[:, None] * x), ((0, 0), (0, 0), widths, (0, 0)))
 
         parts = [
             sum(further(w, step) for step, w in enumerate(weights[slot :: self.stride]))
             for slot in range(min(self.stride, self.window))
         ]
         parts = jnp.concatenate(parts, axis=2)
-        return put_rows(_once(parts, self.rows), self.rows, count)
+        parts = put_rows(_once(parts, self.rows), self.rows, count)
+        return parts.astype(x.dtype)
 
 
 def sampled_attention(
@@ -151,6 +156,7 @@ def _forward(share, q, k, v, table, mask):
     top = _once(functools.reduce(jnp.maximum, list(scores)), table.rows)
     weights = jnp.exp(scores - top)
     weights *= _once(1 / functools.reduce(jnp.add, list(weights)), table.rows)
+    weights = weights.astype(v.dtype)
     out = _weigh(_masked(weights, mask, share), table.slots(v))
     return table.unspaced(out), (q, k, v, table, mask, weights)
 
@@ -160,7 +166,8 @@ def _backward(share, saved, g):
     q, g = table.spaced(q), table.spaced(g)
     pull = _masked(_dots(g, table.slots(v)), mask, share)
     mean = _once(functools.reduce(jnp.add, list(weights * pull)), table.rows)
-    d_scores = _once(weights * (pull - mean) * q.shape[1] ** -0.5, table.rows)
+    d_scores = weights * (pull - mean) * q.shape[1] ** -0.5
+    d_scores = _once(d_scores.astype(q.dtype), table.rows)
     d_q = table.unspaced(_weigh(d_scores, table.slots(k)))
     d_k = table.spread(d_scores, q, k.shape[2])
     d_v = table.spread(_masked(weights, mask, share), g, k.shape[2])
@@ -181,12 +188,16 @@ def _dots(x, slots):
     """
     width = range(x.shape[1])
     return jnp.stack(
-        [functools.reduce(jnp.add, [x[:, d] * y[:, d] for d in width]) for y in slots]
+        [
+            functools.reduce(jnp.add, [wide(x[:, d] * y[:, d]) for d in width])
+            for y in slots
+        ]
     )
 
 
 def _weigh(weights, slots):
-    return sum(w[:, None] * y for w, y in zip(weights, slots, strict=True))
+    parts = (wide(w[:, None] * y) for w, y in zip(weights, slots, strict=True))
+    return sum(parts).astype(weights.dtype)
 
 
 def _once(x, rows):

@@ -142,11 +142,9 @@ class BertEmbeddings(nn.Module):
     @nn.compact
     def __call__(self, ids: Array, segments: Array, positions: Array) -> Array:
         config = self.config
+        # In float32: gradients of a row are summed over every step that reads it.
         embed = functools.partial(
-            nn.Embed,
-            features=config.hidden_size,
-            dtype=self.dtype,
-            embedding_init=_INIT,
+            nn.Embed, features=config.hidden_size, embedding_init=_INIT
         )
         x = embed(config.vocab_size, name='word')(ids)
         x += embed(config.type_vocab_size, name='segment')(segments)
@@ -161,7 +159,7 @@ class Bert(nn.Module):
 
     Attributes:
       config: its sizes and dropout rates.
-      dtype: compute type. Softmax and LayerNorm statistics stay in float32.
+      dtype: compute type. Embeddings, softmax and LayerNorm statistics stay in float32.
     """
 
     config: BertConfig

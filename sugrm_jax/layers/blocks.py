@@ -15,10 +15,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from sugrm_jax.config import at_least
+from sugrm_jax.config import at_least, choice
 from sugrm_jax.layers.attention import Table, sampled_attention
 from sugrm_jax.layers.dropout import check_rate, dropout, random_bytes
 from sugrm_jax.layers.linear import (
+    COMPUTE_TYPES,
     Linear,
     Maps,
     Norms,
@@ -60,6 +61,8 @@ class PhasedConfig:
         keys. The input stride is also the number of input steps per hidden state.
       dropout: rates.
       skip_zero_steps: a step whose first feature is exactly 0 gets no position.
+      compute_dtype: 'float32' or 'bfloat16'. Parameters, their gradients, LayerNorm
+        statistics, the softmax and what comes out are float32 either way.
     """
 
     width: int
@@ -70,8 +73,10 @@ class PhasedConfig:
     self_attention: Sampling
     dropout: DropoutRates
     skip_zero_steps: bool
+    compute_dtype: str = 'float32'
 
     def __post_init__(self):
+        choice(self.compute_dtype, COMPUTE_TYPES, 'compute_dtype')
         for name in ('width', 'heads', 'layers'):
             at_least(getattr(self, name), 1, name)
         if self.width % self.heads:

@@ -12,6 +12,14 @@ from flax import linen as nn
 
 from sugrm_jax.types import Array
 
+# What an encoder can compute in; its parameters are float32 either way.
+COMPUTE_TYPES = ('float32', 'bfloat16')
+
+
+def wide(x: Array) -> Array:
+    """In float32 or wider: sums of many terms, and what is divided by them."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
 
 def symmetric_uniform(limit: float):
     """An initialiser uniform in `[-limit, limit]`."""
@@ -50,6 +58,8 @@ def projection_limit(width: int, key_width: int) -> float:
 class Maps:
     """Linear maps of the leading axis, one for each of several sequences in a row.
 
+    They compute in the type of what they are applied to, whatever their own.
+
     Attributes:
       kernel: `[S, in, out]`.
       bias: `[S, out]`.
@@ -82,6 +92,7 @@ def side_by_side(maps: Sequence[Maps]) -> Maps:
 
 @jax.custom_vjp
 def _apply(kernel, bias, x):
+    kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
     return jnp.tensordot(kernel.T, x, 1) + bias[:, None, None]
 
 
@@ -90,18 +101,22 @@ def _apply_backward(saved, g):
 
     Its sum runs over all axes but the first. XLA would transpose both sides for that;
     not if they are matrices. Where a batch lies on several devices matrices would
-    gather it, so this is for the CPU only.
+    gather it, so this is for the CPU only. Sums over utterances are in the parameters'
+    type.
     """
     kernel, x = saved
 
     def flat(x, g):
-        return x.reshape(len(x), -1) @ g.reshape(len(g), -1).T
+        x, g = x.reshape(len(x), -1), g.reshape(len(g), -1)
+        return jnp.matmul(x, g.T, preferred_element_type=kernel.dtype)
 
     def plain(x, g):
-        return jnp.tensordot(x, g, ((1, 2), (1, 2)))
+        axes = ((1, 2), (1, 2))
+        return jnp.tensordot(x, g, axes, preferred_element_type=kernel.dtype)
 
     d_kernel = jax.lax.platform_dependent(x, g, cpu=flat, default=plain)
-    return d_kernel, g.sum((1, 2)), jnp.tensordot(kernel, g, 1)
+    d_bias = g.sum((1, 2), dtype=kernel.dtype)
+    return d_kernel, d_bias, jnp.tensordot(kernel.astype(g.dtype), g, 1)
 
 
 _apply.defvjp(
@@ -161,6 +176,11 @@ class Norms(nn.Module):
 
 
 def whiten(x: Array, epsilon: float = 1e-5) -> Array:
-    """LayerNorm over the leading axis, without scale and bias; exact variance."""
-    centred = x - x.mean(0)
-    return centred * jax.lax.rsqrt((centred * centred).mean(0) + epsilon)
+    """LayerNorm over the leading axis, without scale and bias; exact variance.
+
+    Mean and variance are taken in float32 whatever the type.
+    """
+    exact = wide(x)
+    centred = exact - exact.mean(0)
+    white = centred * jax.lax.rsqrt((centred * centred).mean(0) + epsilon)
+    return white.astype(x.dtype)

@@ -28,7 +28,14 @@ from sugrm_jax.layers.blocks import (
     by_row,
 )
 from sugrm_jax.layers.dropout import dropout, random_bytes
-from sugrm_jax.layers.linear import Norms, join_rows, split_rows, whiten, xavier_rows
+from sugrm_jax.layers.linear import (
+    Norms,
+    join_rows,
+    split_rows,
+    whiten,
+    wide,
+    xavier_rows,
+)
 from sugrm_jax.layers.positions import add_positions
 from sugrm_jax.layers.sampling import hidden_count
 from sugrm_jax.layers.tables import draws, layer_tables
@@ -104,7 +111,7 @@ class PhasedTransformer(nn.Module):
           deterministic: no dropout and no random shift.
 
         Returns:
-          The last (real) hidden state, `[B, E]` by modality.
+          The last (real) hidden state, float32 `[B, E]` by modality.
         """
         c = self.config
         x = [self._embed(features[s], deterministic) for s in MODALITIES]
@@ -131,7 +138,7 @@ class PhasedTransformer(nn.Module):
         layer = layers(c, deterministic, sizes, widths, name='layer')
         h, _ = layer(h, tables, inputs, seen)
         scale, bias = Norms(1, name='norm')(c.width)
-        h = whiten(h) * scale[0, :, None, None] + bias[0, :, None, None]
+        h = whiten(wide(h)) * scale[0, :, None, None] + bias[0, :, None, None]
         self.sow('intermediates', 'states', h)
         last = self._last_states(split_rows(h, sizes), lengths)
         if seen is not None:
@@ -142,10 +149,11 @@ class PhasedTransformer(nn.Module):
         """Scale, positions and dropout: `[B, L, D]` → `[D, L, B]`."""
         x = x * self.config.width**0.5
         x = add_positions(x, skip_zero_steps=self.config.skip_zero_steps)
-        return self._drop(x.transpose(2, 1, 0), deterministic)
+        return self._enter(x.transpose(2, 1, 0), deterministic)
 
-    def _drop(self, x: Array, deterministic: bool) -> Array:
-        rate = self.config.dropout.embedding
+    def _enter(self, x: Array, deterministic: bool) -> Array:
+        """In the compute type, which all that follows takes over, and dropout."""
+        x, rate = x.astype(self.config.compute_dtype), self.config.dropout.embedding
         if deterministic or not rate:
             return x
         return dropout(x, random_bytes(self.make_rng('dropout'), x.shape), rate)
@@ -163,7 +171,7 @@ class PhasedTransformer(nn.Module):
             [x[:count] for x, count in zip(start, sizes, strict=True)]
         ).T
         h = jnp.broadcast_to(h[..., None], (*h.shape, batch))
-        return self._drop(h, deterministic)
+        return self._enter(h, deterministic)
 
     def _last_states(self, h: list[Array], lengths: list | None) -> list[Array]:
         """The last hidden states that stand for real steps, `[E, B]` each."""

@@ -13,9 +13,9 @@ from flax import linen as nn
 from sugrm_jax.config import choice
 from sugrm_jax.layers import packing
 from sugrm_jax.layers.bert import Bert, BertConfig
+from sugrm_jax.layers.linear import COMPUTE_TYPES
 from sugrm_jax.types import Array, Batch
 
-COMPUTE_TYPES = ('float32', 'bfloat16')
 # As `TextConfig.pretrained`: no encoder, but the features that the data bring.
 FILE = 'file'
 

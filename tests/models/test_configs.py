@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from sugrm_jax import models
-from sugrm_jax.config import plain, typed
+from sugrm_jax.config import flat, plain, typed
 from sugrm_jax.errors import UserError
 from sugrm_jax.layers.bert import BertConfig
 from sugrm_jax.layers.text import TextEncoder
@@ -171,3 +171,13 @@ def test_variants_give_one_config_in_any_order():
     ]
     assert [config.name for config in configs] == ['mosi-aligned-minilm'] * 3
     assert plain(configs[0]) == plain(configs[1]) == plain(configs[2])
+
+
+@pytest.mark.parametrize('name', ['mosi', 'demo', 'baselines/spt', 'baselines/mult'])
+def test_bfloat16_is_for_the_text_encoder_and_spt(name):
+    config = load_config(f'configs/{name}.py:bfloat16')
+    assert config.name.endswith('-bfloat16')
+    fields = flat(plain(config))
+    types = {k: v for k, v in fields.items() if k.endswith('compute_dtype')}
+    assert set(types.values()) == {'bfloat16'}
+    assert len(types) == (1 if name == 'baselines/mult' else 2)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from sugrm_jax import parallel, processes, train
-from sugrm_jax.layers import text
+from sugrm_jax.layers import blocks, text
 from sugrm_jax.training import loop
 from tests.training.conftest import tiny_config
 
@@ -45,10 +45,11 @@ def main(data, workdir, epochs=2, place=None, kill_after=None, overrides=()):
             os.kill(os.getpid(), signal.SIGKILL)
         return note(self, index, report, shown)
 
-    text.COMPUTE_TYPES = (*text.COMPUTE_TYPES, 'float64')
+    for module in (text, blocks):
+        module.COMPUTE_TYPES = (*module.COMPUTE_TYPES, 'float64')
     loop.Run._note, loop.prepare = noting, in_float64
     config = tiny_config(data)
-    config.text.compute_dtype = 'float64'
+    config.text.compute_dtype = config.model.spt.compute_dtype = 'float64'
     # 21 samples: neither the devices nor all batches divide; so with 7 and 5.
     config.train.batch, config.train.epochs = 5, epochs
     # Five batches: the last of an epoch is a group that is not full.

@@ -24,7 +24,7 @@ from sugrm_jax.errors import UserError
 T = TypeVar('T')
 AUTO = 'auto'
 # Seconds without a sign of life after which a process counts as dead.
-HEARTBEAT = 20
+HEARTBEAT = 40
 # Seconds that a process which fails alone waits for the others before it leaves.
 PATIENCE = 10
 # Exit status when another process is gone.

@@ -149,9 +149,9 @@ def test_when_one_process_dies_the_other_ends_and_both_resume(runs, data, tmp_pa
     settings = {'data': data, 'workdir': str(tmp_path / 'run')}
     dies = {'kill_after': STEPS + 2}
     other, dying = start_two(of_second=dies, **settings)
-    dying.communicate()
+    _, why = dying.communicate()
     died = time.monotonic()
-    assert dying.returncode == -signal.SIGKILL
+    assert dying.returncode == -signal.SIGKILL, why
     _, errors = other.communicate(timeout=60)
     assert time.monotonic() - died < 60
     assert other.returncode not in (0, 2)

@@ -58,6 +58,9 @@ def joined(place: str | None) -> Iterator[None]:
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
+        if 'RESOURCE_EXHAUSTED' in str(error):  # of this process's own device
+            _leave(1)
+            raise
         sys.stdout.flush()
         print(_lost(error), file=sys.stderr, flush=True)
         # At once: an orderly end would wait for the one that is gone.

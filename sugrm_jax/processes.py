@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from orbax.checkpoint import multihost
 
 from sugrm_jax.errors import UserError
 
@@ -27,6 +28,8 @@ AUTO = 'auto'
 HEARTBEAT = 40
 # Seconds that a process which fails alone waits for the others before it leaves.
 PATIENCE = 10
+# Seconds within which all processes compile the same program.
+LONGEST_WAIT = 3600
 # Exit status when another process is gone.
 LOST = 3
 
@@ -129,6 +132,17 @@ def _lost(error: jax.errors.JaxRuntimeError) -> str:
         'before is whole: start all processes again, and the run goes on from its '
         f'last checkpoint. ({str(error).splitlines()[0]})'
     )
+
+
+def wait_for_all(what: str) -> None:
+    """Returns once every process has come here, however long that takes.
+
+    Communication gives up after 30 s on a CPU; compilers may be further apart.
+
+    Args:
+      what: names the place.
+    """
+    multihost.get_barrier_sync_fn()(key=what, timeout_ms=1000 * LONGEST_WAIT)
 
 
 def agree(make: Callable[[], T]) -> T:

@@ -190,11 +190,18 @@ class Run:
             put_batch(valid, plan[0], self.mesh) for plan in self.plans.whole['valid']
         ]
         plan = self.plans.epoch(self.progress.epoch)
-        self.wait_for_evaluation = compile_both(
+        evaluation = compile_both(
             self.programs,
             train=self._arguments(plan[0], asked=False),
             evaluate=[(self.state.variables, batch) for batch in batches],
         )
+        processes.wait_for_all('training compiled')
+
+        def wait_for_evaluation() -> None:
+            evaluation()
+            processes.wait_for_all('evaluation compiled')
+
+        self.wait_for_evaluation = wait_for_evaluation
 
     def _arguments(self, plan: Plan, asked: bool) -> tuple:
         """What the train program is given for one batch."""

@@ -102,6 +102,16 @@ def parse(argv: list[str]) -> list[str]:
         raise UserError(str(error)) from error
 
 
+def refuse_processes() -> None:
+    """Raises a `UserError` where `--processes` is given to a command of many runs."""
+    if PROCESSES.value is not None:
+        raise UserError(
+            '--processes is for one model that several processes train, with python '
+            '-m sugrm_jax.main. Runs of a sweep are shared out with --shard=I/N, '
+            'trials of a search by naming the same --study.'
+        )
+
+
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise UserError(f'Unexpected {argv[1:]}: settings are given as --config.x=y.')

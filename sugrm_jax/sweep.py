@@ -84,6 +84,7 @@ def parse(argv: list[str]) -> list[str]:
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise UserError(f'Unexpected {argv[1:]}: settings are given as --set=x=y.')
+    lone.refuse_processes()
     logging.set_verbosity(logging.WARNING)
     sweep = lone.CONFIG.value
     if 'runs' not in sweep:

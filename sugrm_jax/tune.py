@@ -81,6 +81,7 @@ def as_flags(settings: Mapping[str, Any]) -> list[str]:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise UserError(f'Unexpected {argv[1:]}: settings are given as --config.x=y.')
+    lone.refuse_processes()
     if not _SPACE.value:
         raise UserError('Name a space, such as --space=configs/spaces/sugrm.py.')
     if importlib.util.find_spec('optuna') is None:

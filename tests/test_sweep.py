@@ -96,6 +96,7 @@ def test_fields_of_runs_are_not_set_as_those_of_a_config():
         (['--config=configs/mosi.py'], 'one run, which python -m'),
         (['--config=configs/sweeps/seeds.py', '--shard=3/2'], '--shard is one of'),
         (['--config=configs/sweeps/seeds.py', '--set=a.b=1'], 'config field a.b'),
+        (['--config=configs/sweeps/seeds.py', '--processes=auto'], '--shard=I/N'),
     ],
 )
 def test_mistakes_end_with_status_2_and_one_line(arguments, message, tmp_path):

@@ -23,7 +23,7 @@ from sugrm_jax.training.feed import put_batch
 from sugrm_jax.training.interrupt import Interrupted, StopRequest
 from sugrm_jax.training.optim import drop_partial_group
 from sugrm_jax.training.plans import Plans
-from sugrm_jax.training.programs import compile_both, make_programs
+from sugrm_jax.training.programs import compile_both, compile_evaluation, make_programs
 from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.shared import Shared
@@ -122,7 +122,7 @@ class Run:
         self.programs = shared.programs(
             setup.experiment.unseeded, lambda: make_programs(setup, self.mesh)
         )
-        self.wait_for_evaluation = lambda: None
+        self.wait_for_evaluation = self._compile_evaluation
         self.provenance = provenance()
         self._start()
 
@@ -185,23 +185,34 @@ class Run:
                 raise self._interrupted(stop)
 
     def _compile(self) -> None:
-        valid = samples_of(self.setup.dataset.valid)
-        batches = [
-            put_batch(valid, plan[0], self.mesh) for plan in self.plans.whole['valid']
-        ]
         plan = self.plans.epoch(self.progress.epoch)
         evaluation = compile_both(
             self.programs,
             train=self._arguments(plan[0], asked=False),
-            evaluate=[(self.state.variables, batch) for batch in batches],
+            evaluate=self._evaluations(),
         )
         processes.wait_for_all('training compiled')
 
         def wait_for_evaluation() -> None:
             evaluation()
             processes.wait_for_all('evaluation compiled')
+            self.wait_for_evaluation = lambda: None
 
         self.wait_for_evaluation = wait_for_evaluation
+
+    def _compile_evaluation(self) -> None:
+        """What is left to compile where no training is."""
+        compile_evaluation(self.programs, self._evaluations())
+        processes.wait_for_all('evaluation compiled')
+        self.wait_for_evaluation = lambda: None
+
+    def _evaluations(self) -> list[tuple]:
+        """What the evaluate program is given for a batch of every shape."""
+        valid = samples_of(self.setup.dataset.valid)
+        return [
+            (self.state.variables, put_batch(valid, plan[0], self.mesh))
+            for plan in self.plans.whole['valid']
+        ]
 
     def _arguments(self, plan: Plan, asked: bool) -> tuple:
         """What the train program is given for one batch."""

@@ -93,14 +93,16 @@ def compile_both(
       the other program, and raises what went wrong with it.
     """
 
-    def compile_evaluation() -> None:
-        for given in evaluate:
-            programs.evaluate.lower(*given).compile()
-
     # Traced first and alone: two traces at once would hold each other up.
     lowered = programs.train.lower(*train)
     with_evaluation = ThreadPoolExecutor(1)
-    evaluation = with_evaluation.submit(compile_evaluation)
+    evaluation = with_evaluation.submit(compile_evaluation, programs, evaluate)
     with_evaluation.shutdown(wait=False)
     lowered.compile()
     return evaluation.result
+
+
+def compile_evaluation(programs: Programs, evaluate: list[tuple]) -> None:
+    """Compiles only that program; for the arguments see `compile_both`."""
+    for given in evaluate:
+        programs.evaluate.lower(*given).compile()

@@ -11,30 +11,38 @@ from typing import Any
 
 import numpy as np
 
-from sugrm_jax.data.stored import Stored
+from sugrm_jax.data.stored import LARGEST, Stored
 from sugrm_jax.errors import UserError
 
-# The largest feature whose square, and a sum of some, is still finite in float32.
-LARGEST = 1e18
+_LARGEST_ID = 2**64
 
 
 def check_count(value: Any, count: int, where: str) -> None:
     """Raises a `UserError` unless `value` has one entry for each of `count` ids."""
-    if not _is_array(value):
-        raise UserError(f'{where} must be an array, not {type(value).__name__}.')
+    check_array(value, where)
     if len(value) != count:
         raise UserError(f'{where} has {len(value)} entries where id has {count}.')
 
 
+def check_array(value: Any, where: str) -> None:
+    """Raises a `UserError` unless `value` has entries."""
+    if not _is_array(value):
+        raise UserError(f'{where} must be an array, not {type(value).__name__}.')
+
+
 def strings(value: Any, where: str) -> list[str]:
-    """Texts or ids as `N` str; bytes are read as UTF-8, whole numbers written out."""
+    """Texts or ids as `N` str; bytes are read as UTF-8, whole numbers written out.
+
+    What no file could hold in turn, half of a surrogate pair, becomes a question mark.
+    """
     result = []
     for item in value:
         if isinstance(item, bytes):
             item = item.decode('utf-8', errors='replace')
-        if not isinstance(item, str | int | np.integer):
+        number = isinstance(item, int | np.integer) and abs(item) <= _LARGEST_ID
+        if not isinstance(item, str) and not number:
             raise UserError(f'{where} must hold texts, not {type(item).__name__}.')
-        result.append(str(item))
+        result.append(str(item).encode('utf-8', 'replace').decode('utf-8'))
     return result
 
 
@@ -42,6 +50,9 @@ def numbers(value: Any, where: str) -> np.ndarray:
     """A field of numbers as an array; lists and arrays of objects are taken too."""
     if isinstance(value, np.ndarray) and value.dtype.kind == 'O':
         value = value.tolist()
+    # Numpy would give every entry the room of the longest text.
+    if isinstance(value, list | tuple) and (kind := _no_number(value)):
+        raise UserError(f'{where} must hold numbers, not {kind}.')
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -49,6 +60,21 @@ def numbers(value: Any, where: str) -> np.ndarray:
     if array.dtype.kind not in 'biuf':
         raise UserError(f'{where} must hold numbers, not values of {array.dtype}.')
     return array
+
+
+def _no_number(values: Sequence[Any]) -> str | None:
+    """The type of the first entry, at any depth, that is no number; None if all are."""
+    for value in values:
+        if isinstance(value, list | tuple):
+            kind = _no_number(value)
+        elif isinstance(value, np.ndarray):
+            kind = None if value.dtype.kind in 'biuf' else f'values of {value.dtype}'
+        else:
+            known = isinstance(value, bool | int | float | np.number | np.bool_)
+            kind = None if known else type(value).__name__
+        if kind:
+            return kind
+    return None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -151,7 +177,7 @@ def tokens(value: Any, where: str) -> np.ndarray:
     array = numbers(value, where)
     if array.ndim != 3 or array.shape[1] != 3 or array.shape[2] == 0:
         raise UserError(f'{where} must have the shape [N, 3, L], not {shape(array)}.')
-    limit = np.iinfo(np.int32).max
+    limit = np.float64(np.iinfo(np.int32).max)
     if not ((array >= 0) & (array <= limit) & (array == np.floor(array))).all():
         raise UserError(f'{where} must hold whole numbers that are not negative.')
     for row, name in ((1, 'mask'), (2, 'segment ids')):

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from sugrm_jax import archives
 from sugrm_jax.config import typed
 from sugrm_jax.data.fields import Sequences, last_step, mend, numbers, strings
 from sugrm_jax.data.stored import Stored, chunks
@@ -160,7 +161,7 @@ def _manifest(folder: pathlib.Path) -> Manifest:
         ) from error
     except OSError as error:
         raise UserError(f'{path} cannot be read: {error.strerror}.') from error
-    except (ValueError, UserError) as error:
+    except (ValueError, RecursionError, UserError) as error:
         raise _damaged(path, f'{error}'.rstrip('.')) from error
 
 
@@ -211,9 +212,9 @@ def _open(path: pathlib.Path, layout: Layout) -> tuple[BinaryIO, int]:
         missing = offset + dtype.itemsize * math.prod(shape) - os.stat(path).st_size
         if missing:
             raise ValueError(f'its size differs by {-missing} bytes')
-    except ValueError as error:
+    except (ValueError, *archives.DAMAGED) as error:
         file.close()
-        raise _damaged(path, str(error)) from error
+        raise _damaged(path, f'{error}') from error
     return file, offset
 
 

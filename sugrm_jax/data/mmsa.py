@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -53,6 +54,9 @@ OPTIONAL = (
 # The fields that are sequences, and the axis of their steps; their name in a file.
 _STEPS = {'tokens': 2, 'text': 1, 'audio': 1, 'vision': 1}
 _NAMES = {'tokens': 'text_bert', 'text': 'text', 'audio': 'audio', 'vision': 'vision'}
+
+# Numbers that padding may add to small data.
+ROOM = 2**22
 
 Tokenizer = Callable[[list[str]], np.ndarray]
 
@@ -154,7 +158,7 @@ def make_dataset(
         )
         notes += [f'{name}: {note}' for note in found]
     check_same(splits, path)
-    splits, padded = pad(splits)
+    splits, padded = pad(splits, path)
     notes += [*_absent_notes(splits, raw), *padded]
     if shared := shared_ids(splits):
         note = _shared_note(shared)
@@ -216,14 +220,19 @@ def check_same(splits: dict[str, Split], path: str) -> None:
             )
 
 
-def pad(splits: dict[str, Split]) -> tuple[dict[str, Split], list[str]]:
-    """The splits with sequences as long as the longest split's, and notes on it."""
+def pad(splits: dict[str, Split], path: str) -> tuple[dict[str, Split], list[str]]:
+    """The splits with sequences as long as the longest split's, and notes on it.
+
+    Raises:
+      UserError: that would take many times the memory.
+    """
     notes = []
     for field, axis in _STEPS.items():
         if getattr(splits['train'], field) is None:
             continue
         sizes = {n: getattr(split, field).shape[axis] for n, split in splits.items()}
         longest = max(sizes.values())
+        _check_padding(splits, field, sizes, path)
         splits = {
             n: dataclasses.replace(
                 split, **{field: fields.pad(getattr(split, field), axis, longest)}
@@ -237,6 +246,22 @@ def pad(splits: dict[str, Split]) -> tuple[dict[str, Split], list[str]]:
                 f'were padded with zeros to {longest}'
             )
     return splits, notes
+
+
+def _check_padding(
+    splits: dict[str, Split], field: str, sizes: dict[str, int], path: str
+) -> None:
+    """Refuses one long sequence that would make all others as long."""
+    arrays = {name: getattr(split, field) for name, split in splits.items()}
+    before = sum(math.prod(x.shape) for x in arrays.values())
+    longest = max(sizes.values())
+    after = sum(math.prod(x.shape) // sizes[n] * longest for n, x in arrays.items())
+    if isinstance(arrays['train'], np.ndarray) and after > 2 * before + ROOM:
+        listed = ', '.join(f'{size} in {n}' for n, size in sizes.items())
+        raise UserError(
+            f'{path}: {_NAMES[field]} has sequences of very different length '
+            f'({listed}), and all would be padded to {longest}; cut the long ones.'
+        )
 
 
 def shared_ids(splits: dict[str, Split]) -> dict[str, list[str]]:
@@ -256,6 +281,7 @@ def _split(
     fixed_text: bool,
 ) -> tuple[Split, list[str]]:
     """One split, and notes on what was mended or is odd in it."""
+    fields.check_array(raw['id'], f'{where}: id')
     ids = fields.strings(raw['id'], f'{where}: id')
     if not ids:
         raise UserError(f'{where} is empty.')

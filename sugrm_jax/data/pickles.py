@@ -4,9 +4,8 @@ A pickle is a program: it may name any function on this machine and call it. The
 unpickler below knows only the names that numpy (1 or 2) writes for arrays and scalars
 and refuses every other before anything is called. Even those names stand for code of
 ours, never for numpy's own, which believes the file's word about a type's layout:
-enough to crash the process or to take it over.
-
-Not guarded against: a file made to use up the memory.
+enough to crash the process or to take it over. And what a file may take of memory and
+time is measured by its size.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.unpickling import FREE_BYTES, TooMuch, Unpickler
 
 # Booleans, integers, floats, bytes, text, objects; no dates, no records.
 _TYPE_CODE = re.compile(r'b1|[iu][1248]|f[248]|[SU]\d+|O[48]?')
@@ -65,13 +65,19 @@ def load(path: str | os.PathLike) -> Any:
 
     Raises:
       UserError: the file is missing, unreadable, truncated, not a pickle (then what it
-        looks like), or asks for anything else, which is then named and not executed.
+        looks like), asks for anything else, which is then named and not executed, or
+        would take far more memory than its size.
     """
     start = b''
     try:
         with open(path, 'rb') as file:
             start = file.peek(_START)[:_START]
-            return _plain(_Unpickler(file).load(), {})
+            size = os.fstat(file.fileno()).st_size
+            content = _plain(_Unpickler(file, size).load(), {})
+            # Lists of one list have little in them until something counts it all.
+            if _unfolded(content, {}) > 4 * size + 2 * FREE_BYTES:
+                raise TooMuch('unfolds to far more than its size')
+            return content
     except FileNotFoundError as error:
         raise UserError(
             f'There is no data file {path}. Such files come from the shared drives of '
@@ -98,6 +104,8 @@ def _complaint(path: str | os.PathLike, start: bytes, error: Exception) -> str:
             f'{path} {error}, which is not data; nothing of it was executed. Only '
             'numpy arrays, text, numbers, lists, dicts and tuples are read.'
         )
+    if isinstance(error, TooMuch):
+        return f'{path} {error}. It is not read any further.'
     return (
         f'{path} is empty, truncated or not a pickle of arrays '
         f'({error or type(error).__name__}): fetch it again.'
@@ -117,7 +125,7 @@ class _Refused(pickle.UnpicklingError):
     """The file holds or asks for something that is not data."""
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:
             raise _Refused(f'asks for {module}.{name}')
@@ -157,6 +165,11 @@ class _Array:
     """An array on its way: numpy writes an empty one, then its state."""
 
     __slots__ = ('value',)
+
+    def __sizeof__(self) -> int:
+        """Numbers lie where the file's bytes are; objects need room of their own."""
+        value = getattr(self, 'value', None)
+        return value.nbytes if value is not None and value.dtype.hasobject else 0
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, data = state
@@ -241,6 +254,23 @@ def _plain_parts(value: Any, done: dict[int, Any]) -> Any:
         for i, item in enumerate(array.flat):
             array.flat[i] = _plain(item, done)
     return array
+
+
+def _unfolded(value: Any, done: dict[int, int]) -> int:
+    """Bytes of `value`, roughly, if nothing in it were shared."""
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return value.nbytes
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        parts = value.values()
+    elif isinstance(value, list | tuple | np.ndarray):
+        parts = value.flat if isinstance(value, np.ndarray) else value
+    else:
+        return 8
+    if id(value) not in done:
+        done[id(value)] = sum(8 + _unfolded(part, done) for part in parts)
+    return done[id(value)]
 
 
 # What is handed out where a file names `numpy.ndarray`: a mark, nothing to call.

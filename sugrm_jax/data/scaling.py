@@ -7,14 +7,13 @@ features as well as between data sets.
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
-import zipfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from sugrm_jax import archives
 from sugrm_jax.data.stored import Stored, chunks
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import Array, Split
@@ -35,9 +34,7 @@ class Scaling(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """The content of an `.npz` file, for `load`."""
-        content = io.BytesIO()
-        np.savez(content, **self._asdict())
-        return content.getvalue()
+        return archives.write_npz(self._asdict())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Scaling:
@@ -47,20 +44,23 @@ class Scaling(NamedTuple):
           UserError: the file is missing or does not hold these statistics.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return cls(*(stored[name] for name in cls._fields))
+            stored = archives.read_npz(path)
+            return cls(*(_checked(stored[name], name) for name in cls._fields))
         except FileNotFoundError as error:
             raise UserError(f'There are no feature statistics at {path}.') from error
-        except (
-            EOFError,
-            KeyError,
-            TypeError,
-            ValueError,
-            zipfile.BadZipFile,
-        ) as error:
+        except (OSError, KeyError, ValueError) as error:
             raise UserError(
                 f'{path} does not hold feature statistics ({error}).'
             ) from error
+
+
+def _checked(array: np.ndarray, name: str) -> np.ndarray:
+    """One of the statistics, fit to standardise with."""
+    if array.dtype != np.float32 or array.ndim != 1 or not np.isfinite(array).all():
+        raise ValueError(f'{name} is not finite float32 [D]')
+    if name.endswith('_std') and not (array > 0).all():
+        raise ValueError(f'{name} is not positive')
+    return array
 
 
 def fit(split: Split) -> Scaling:

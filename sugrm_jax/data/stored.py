@@ -16,6 +16,8 @@ import numpy as np
 
 from sugrm_jax.errors import UserError
 
+# The largest feature whose square, and a sum of some, is still finite in float32.
+LARGEST = 1e18
 # From values `[B, L, D]` and their rows `[B]` to other values.
 Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -47,7 +49,8 @@ class Stored:
         """Float32 `[B, steps, D]` of the rows `[B]`, as numpy would give them.
 
         Raises:
-          UserError: the file cannot be read, or is shorter than it was.
+          UserError: the file cannot be read, is shorter than it was, or holds what
+            was never written to it: a value that is not finite or beyond `LARGEST`.
         """
         rows, cut = key if isinstance(key, tuple) else (key, slice(None))
         steps = range(self.shape[1])[cut]
@@ -59,6 +62,11 @@ class Stored:
             if not 0 <= row < len(self):
                 raise IndexError(f'row {row} of {len(self)}')
             self._read(value[:kept], int(row))
+        if not (np.abs(values).max(initial=0) <= LARGEST):  # so is NaN
+            raise UserError(
+                f'{self.file.name} holds values that are not finite: it is damaged. '
+                'Convert the data again.'
+            )
         for change in self.changes:
             values = change(values, rows)
         return values

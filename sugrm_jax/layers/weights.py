@@ -12,12 +12,14 @@ import math
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import ml_dtypes
 import numpy as np
 
+from sugrm_jax import archives
 from sugrm_jax.errors import UserError
+from sugrm_jax.unpickling import FREE_BYTES, TooMuch, Unpickler
 
 SAFETENSORS, TORCH = 'model.safetensors', 'pytorch_model.bin'
 
@@ -25,7 +27,6 @@ SAFETENSORS, TORCH = 'model.safetensors', 'pytorch_model.bin'
 # that are not in the archive.
 _DAMAGED = (
     pickle.UnpicklingError,
-    zipfile.BadZipFile,
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -160,13 +161,13 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    if not zipfile.is_zipfile(path):
+    if not _is_zip(path):
         raise UserError(
             f'{path} is damaged, or in the format PyTorch used before 1.6, which is '
             f'not read here; save it again with a newer PyTorch or use {SAFETENSORS}.'
         )
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open('rb') as file, archives.opened(file) as archive:
             return _read_archive(archive, path)
     except _DAMAGED as error:
         raise UserError(
@@ -175,10 +176,14 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # of the kind that spans several disks
+        return False
+
+
 def _read_archive(archive: zipfile.ZipFile, path: Path) -> dict[str, np.ndarray]:
-    # PyTorch never compresses; a compressed entry could unpack to any size.
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-        raise ValueError('it is compressed')
     tables = [n for n in archive.namelist() if n.split('/')[1:] == ['data.pkl']]
     if len(tables) != 1:
         raise ValueError('it has no data.pkl')
@@ -187,14 +192,20 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> dict[str, np.ndarray]
     if order in archive.namelist() and archive.read(order) != b'little':
         raise UserError(f'{path} was written on a big-endian machine; not read here.')
     with archive.open(tables[0]) as file:
-        tensors = _TableUnpickler(file, path).load()
+        table = _TableUnpickler(file, archive.getinfo(tables[0]).file_size, path)
+        tensors = table.load()
     if not isinstance(tensors, dict):
         raise UserError(f'{path} holds no table of tensors by name.')
-    storages: dict[_Storage, np.ndarray] = {}
-    arrays = {}
     for name, tensor in tensors.items():
         if not isinstance(tensor, _Tensor):
             raise UserError(f'{path}: {name!r} is not a tensor; only tensors are read.')
+    # Tensors may share a storage, but each is a copy here.
+    room = 4 * path.stat().st_size + FREE_BYTES
+    if sum(4 * abs(math.prod(tensor.shape)) for tensor in tensors.values()) > room:
+        raise TooMuch('it unfolds to far more than its size')
+    storages: dict[_Storage, np.ndarray] = {}
+    arrays = {}
+    for name, tensor in tensors.items():
         storage = tensor.storage
         if storage not in storages:
             storages[storage] = _read_storage(archive, root, storage)
@@ -227,11 +238,11 @@ def _view(numbers: np.ndarray, tensor: _Tensor) -> np.ndarray:
     )
 
 
-class _TableUnpickler(pickle.Unpickler):
+class _TableUnpickler(Unpickler):
     """Admits dictionaries, and tensors and storages as descriptions of ours."""
 
-    def __init__(self, file, path: Path) -> None:
-        super().__init__(file)
+    def __init__(self, file: BinaryIO, size: int, path: Path) -> None:
+        super().__init__(file, size)
         self._path = path
 
     def find_class(self, module: str, name: str) -> Any:

@@ -17,7 +17,6 @@ import platform
 import subprocess
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from sugrm_jax import archives
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import MODALITIES, TASKS
 from sugrm_jax.version import __version__
@@ -42,7 +42,7 @@ COLUMNS = ('split', 'id', 'text', 'label', *TASKS, *GENERATED)
 NUMBERS = COLUMNS[3:]
 
 # How json, csv, npz and text decoding report what they cannot read.
-DAMAGE = (ValueError, KeyError, EOFError, csv.Error, zipfile.BadZipFile)
+DAMAGE = (ValueError, KeyError, EOFError, RecursionError, csv.Error)
 
 PACKAGES = (
     'jax',
@@ -229,18 +229,15 @@ def write_labels(
         s: np.asarray(generated[s], np.float32) for s in MODALITIES if s in generated
     }
     known = {f'truth_{s}': np.asarray(u, np.float32) for s, u in truth.items()}
-    out = io.BytesIO()
-    np.savez_compressed(
-        out, ids=np.asarray(ids, str), m=np.asarray(m, np.float32), **arrays, **known
-    )
-    write_bytes(path, out.getvalue())
+    names = dict(ids=np.asarray(ids, str), m=np.asarray(m, np.float32))
+    write_bytes(path, archives.write_npz(names | arrays | known))
 
 
 def read_labels(path: str | Path) -> dict[str, np.ndarray]:
     """Reads `ids`, `m` `[N]`, `t`, `a`, `v` `[epochs, N]`, `truth_s` `[N]`, if any."""
     path = Path(path)
-    with _reading(path), open(path, 'rb') as file:
-        return dict(np.load(file, allow_pickle=False))
+    with _reading(path):
+        return archives.read_npz(path)
 
 
 def write_events(workdir: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -18,6 +18,18 @@ import pytest
 
 from sugrm_jax.data import pickles
 from sugrm_jax.errors import UserError
+from tests.data.assembler import (
+    DTYPE,
+    EMPTY,
+    FROMBUFFER,
+    NDARRAY,
+    RECONSTRUCT,
+    array,
+    dtype,
+    name,
+    program,
+    value,
+)
 
 # Written by numpy 1.26.4, by protocol: zlib, base 85.
 NUMPY_1 = {
@@ -93,8 +105,8 @@ def as_numpy_1(data):
     """The same pickle under numpy 1's module names."""
     if data[2:3] == pickle.FRAME:  # optional, and its length would be another
         data = data[:2] + data[11:]
-    for name in (b'multiarray', b'numeric'):
-        new, old = b'numpy._core.' + name, b'numpy.core.' + name
+    for part in (b'multiarray', b'numeric'):
+        new, old = b'numpy._core.' + part, b'numpy.core.' + part
         data = data.replace(
             b'\x8c%c%b' % (len(new), new), b'\x8c%c%b' % (len(old), old)
         )
@@ -148,9 +160,9 @@ def test_arrays_in_another_order_and_in_arrays(protocol):
 
 
 def test_shared_parts_stay_shared():
-    value = ['x']
-    for _ in range(60):
-        value = [value] * 10  # 10^60 leaves, were they visited one by one
+    value = ['x' * 1000]
+    for _ in range(4):
+        value = [value] * 10
     result = load_bytes(pickle.dumps(value))
     assert result[0] is result[9]
 
@@ -196,45 +208,6 @@ def test_code_is_refused_and_does_not_run(attack, protocol, tmp_path, write):
     assert not trace.exists()
 
 
-def value(content):
-    """The opcodes that put a plain value on the stack."""
-    return pickle.dumps(content, 2)[2:-1]
-
-
-def name(module, attribute):
-    """The opcodes that put a named object on the stack, dots or not."""
-    return value(module) + value(attribute) + pickle.STACK_GLOBAL
-
-
-NDARRAY, DTYPE = name('numpy', 'ndarray'), name('numpy', 'dtype')
-RECONSTRUCT = name('numpy.core.multiarray', '_reconstruct')
-FROMBUFFER = name('numpy.core.numeric', '_frombuffer')
-
-
-def program(*opcodes):
-    return pickle.PROTO + b'\4' + b''.join(opcodes) + pickle.STOP
-
-
-def dtype(code, order='<', flags=0):
-    state = (3, order, None, None, None, -1, -1, flags)
-    return DTYPE + value((code, False, True)) + b'R' + value(state) + b'b'
-
-
-def array(kind, shape, data):
-    """`kind` is the opcodes of the dtype; `data` a plain value."""
-    empty = RECONSTRUCT + b'(' + NDARRAY + value((0,)) + value(b'b') + b'tR'
-    return (
-        empty
-        + b'('
-        + value(1)
-        + value(shape)
-        + kind
-        + value(False)
-        + value(data)
-        + b'tb'
-    )
-
-
 def test_the_assembler_assembles():
     data = program(array(dtype('f8'), (2,), bytes(6) + b'\xf0?' + bytes(8)))
     assert_same(load_bytes(data), np.array([1.0, 0.0]))
@@ -268,12 +241,11 @@ def test_other_names_are_refused_by_name(module, attribute):
 
 
 HUGE = 10**12
-EMPTY = RECONSTRUCT + b'(' + NDARRAY + value((0,)) + value(b'b') + b'tR'
 OTHER_DATA = 'has other data'
 # What the opcodes leave, or do, and why that is refused.
 TRICKS = {
     'ndarray called': (NDARRAY + value(((HUGE,),)) + b'R', 'not callable'),
-    'ndarray made': (NDARRAY + value(((HUGE,),)) + pickle.NEWOBJ, 'NEWOBJ'),
+    'ndarray made': (NDARRAY + value(((HUGE,),)) + pickle.NEWOBJ, '__new__'),
     'huge array to fill': (
         RECONSTRUCT + b'(' + NDARRAY + value((HUGE,)) + value(b'b') + b'tR',
         'asks for a numpy array of its own kind',

@@ -1,5 +1,6 @@
 """Reading weights: safetensors and PyTorch's format; nothing of a file is run."""
 
+import copy
 import io
 import pickle
 import zipfile
@@ -144,7 +145,7 @@ def test_nothing_of_a_hostile_file_runs(tmp_path):
         (b'I1\n', {}, "'x' is not a tensor"),
         (tensor(), {'byteorder': b'big'}, 'big-endian'),
         (tensor(), {'data.pkl': b'I1\n.'}, 'no table of tensors'),
-        (tensor(), {'data.pkl': b'\x80\x02}Vx'}, 'UnpicklingError'),
+        (tensor(), {'data.pkl': b'\x80\x02}Vx'}, 'EOFError'),
         (tensor(), {'data.pkl': b''}, 'EOFError'),
         (tensor(), {'sub/data.pkl': b''}, None),
         (b'(Vmodule\nI1\ntQ', {}, 'cannot be read'),
@@ -163,6 +164,48 @@ def test_odd_archives(tmp_path, value, extra, message):
 def test_compressed_archives_are_refused(tmp_path):
     with pytest.raises(UserError, match='compressed'):
         read_weights(torch_file(tmp_path, tensor(), compression=zipfile.ZIP_DEFLATED))
+
+
+MANY = 200
+
+
+def shared_by_many():
+    """Tensors of one storage of 1 MB; each would be a copy."""
+    one = tensor(size=2**18, shape=(2**18,), strides=(1,))
+    table = b''.join(b'Vx%d\n%bs' % (i, one) for i in range(MANY))
+    return {
+        'data.pkl': b'\x80\x02}' + table + b'.',
+        'data/0': np.zeros(2**18, '<f4').tobytes(),
+    }
+
+
+@pytest.mark.parametrize(
+    ('extra', 'reason'),
+    [
+        (shared_by_many(), 'unfolds to far more'),
+        ({'data.pkl': b'\x80\x02](' + b']' * 600_000 + b'e.'}, 'too many small parts'),
+    ],
+)
+def test_bombs_are_refused(tmp_path, extra, reason):
+    torch_file(tmp_path, tensor(), extra)
+    with pytest.raises(UserError, match=f'cannot be read as PyTorch weights.*{reason}'):
+        read_weights(tmp_path)
+
+
+def test_entries_that_overlap_are_refused(tmp_path):
+    """A zip whose directory names the same bytes many times."""
+    torch_file(tmp_path, tensor(), {'data/0': bytes(2**20)})
+    path = tmp_path / 'pytorch_model.bin'
+    with zipfile.ZipFile(path, 'a') as archive:
+        (first,) = [x for x in archive.infolist() if x.filename == 'archive/data/0']
+        for i in range(1, MANY):
+            again = copy.copy(first)
+            again.filename = f'archive/data/{i}'
+            archive.filelist.append(again)
+        archive._didModify = True
+    assert path.stat().st_size < 2**21
+    with pytest.raises(UserError, match='unfolds to more than its size'):
+        read_weights(tmp_path)
 
 
 def test_format_before_1_6_and_rubbish_are_refused(tmp_path):

@@ -12,6 +12,7 @@ to run something, to import, to connect or to write. The files are functions of 
 from __future__ import annotations
 
 import argparse
+import codecs
 import collections
 import dataclasses
 import functools
@@ -28,7 +29,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+import optax
+from absl import logging
 
 from benchmarks import mutations
 from sugrm_jax.data import convert, folder, mmsa, scaling
@@ -36,11 +40,14 @@ from sugrm_jax.data.check import report
 from sugrm_jax.data.text import no_tokens
 from sugrm_jax.errors import UserError
 from sugrm_jax.layers.pretrained import load_params, read_config
+from sugrm_jax.objectives.regression import RegressionConfig, regression
 from sugrm_jax.results import files
 from sugrm_jax.training import record
+from sugrm_jax.training.checkpoint import Checkpoints, Progress
+from sugrm_jax.training.state import start_state
 
 SECONDS, TIMES, ROOM = 10, 4, 64 * 2**20
-CHUNK = 500
+CHUNK = 5000
 READ, REFUSED = 'read', 'refused'
 # Audit events of doing more than reading.
 ACTIONS = re.compile(
@@ -140,7 +147,45 @@ def make_results(place: pathlib.Path) -> None:
     record.write_scaling(place, scaling.Scaling(ones, ones, ones, ones))
 
 
+# Checkpoints. ----------------------------------------------------------------------
+
+IDENTITY = {'config': {'seed': 1}, 'data_sha256': 'abc'}
+VARIABLES = {'params': {'w': jnp.ones((3, 4)), 'b': jnp.zeros(4)}}
+
+
+def state() -> Any:
+    return start_state(
+        VARIABLES['params'],
+        optax.adam(0.1),
+        regression(RegressionConfig('l1')),
+        np.zeros(3, np.float32),
+        averaged=False,
+        stats={},
+    )
+
+
+def make_checkpoints(place: pathlib.Path) -> None:
+    checkpoints = Checkpoints(place, IDENTITY)
+    checkpoints.save_best(1, VARIABLES)
+    labels = {'t': np.ones((2, 3), np.float32)}
+    checkpoints.save_latest(state(), Progress(epoch=2, best_epoch=1), labels)
+    checkpoints.close()
+
+
+def read_latest(place: pathlib.Path) -> None:
+    checkpoints = Checkpoints(place, IDENTITY)
+    checkpoints.restore_latest(state())
+    checkpoints.close()
+
+
+def read_best(place: pathlib.Path) -> None:
+    checkpoints = Checkpoints(place, IDENTITY)
+    checkpoints.restore_best(1, VARIABLES)
+    checkpoints.close()
+
+
 KINDS = {
+    'checkpoint': Kind(make_checkpoints, spoil_any, (read_latest, read_best)),
     'pickle': Kind(
         make_pickle,
         spoil_pickle,
@@ -185,17 +230,22 @@ KINDS = {
 # One file. -------------------------------------------------------------------------
 
 _reading = False
+# Events of reading a sound file: orbax opens sockets to nobody.
+_usual: set[str] = set()
+_before: set[str] = set()
 
 
 def _watch(event: str, details: tuple) -> None:
-    if not _reading:
-        return
     if event == 'exec' and sys._getframe(1).f_globals['__name__'] == 'typing':
         return  # reads an annotation of ours
     writing = event == 'open' and isinstance(details[1], str) and details[1] != 'rb'
     writing = writing and any(letter in details[1] for letter in 'wax+')
-    if writing or ACTIONS.match(event):
+    if not (writing or ACTIONS.match(event)):
+        return
+    if _reading and event not in _usual:
         raise Acted(f'{event}{details!r:.200}')
+    if not _reading:
+        _before.add(event)
 
 
 def judge(kind: Kind, place: pathlib.Path) -> str:
@@ -253,10 +303,21 @@ def attempt(kind: str, seed: int, number: int, sound: pathlib.Path) -> str:
 
 
 def _work(kind: str, seed: int, numbers: list[int], sound: pathlib.Path, pipe) -> None:
-    # Decoders of Python's own, which it would fetch while somebody watches.
-    for decoder in ('encodings.cp437', 'encodings.raw_unicode_escape', 'unicodedata'):
-        importlib.import_module(decoder)
+    # Parts of Python that it would fetch while somebody watches.
+    for codec in ('cp437', 'raw_unicode_escape'):
+        codecs.lookup(codec)
+    for module in ('unicodedata', 'grp'):
+        importlib.import_module(module)
+    # Orbax tells at length what it cannot read.
+    logging.set_verbosity(logging.FATAL)
+    readers = KINDS[kind].readers
+    for read in readers:  # what is imported for it is now
+        read(sound)
     sys.addaudithook(_watch)
+    _before.clear()
+    for read in readers:
+        read(sound)
+    _usual.update(_before)
     for number in numbers:
         pipe.send(attempt(kind, seed, number, sound))
 
@@ -265,10 +326,11 @@ def outcomes(
     kind: str, seed: int, numbers: list[int], sound: pathlib.Path
 ) -> Iterator[tuple[int, str]]:
     """Reads the files in a process of their own, another one when that dies."""
-    fork = multiprocessing.get_context('fork')
+    # Not forked: JAX has threads.
+    spawn = multiprocessing.get_context('spawn')
     while numbers:
-        ours, theirs = fork.Pipe(duplex=False)
-        worker = fork.Process(target=_work, args=(kind, seed, numbers, sound, theirs))
+        ours, theirs = spawn.Pipe(duplex=False)
+        worker = spawn.Process(target=_work, args=(kind, seed, numbers, sound, theirs))
         worker.start()
         theirs.close()
         done = 0
@@ -293,9 +355,6 @@ def campaign(
         sound = pathlib.Path(scratch) / 'sound'
         sound.mkdir()
         KINDS[kind].make(sound)
-        # What is imported for it is, before anyone watches.
-        for read in KINDS[kind].readers:
-            read(sound)
         for i in range(0, len(numbers), CHUNK):
             for number, outcome in outcomes(kind, seed, numbers[i : i + CHUNK], sound):
                 counts[outcome if outcome in (READ, REFUSED) else 'faults'] += 1

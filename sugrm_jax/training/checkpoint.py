@@ -100,21 +100,22 @@ class Checkpoints:
         if step is None:
             return None
         meta = _restore(self._latest, step, meta=ocp.args.JsonRestore())['meta']
-        self._refuse_another(meta)
-        wanted = {'state': ocp.args.StandardRestore(_abstract(state))}
-        if (self._latest.directory / str(step) / 'labels').exists():
-            wanted['labels'] = ocp.args.StandardRestore()
-        kept = _restore(self._latest, step, **wanted)
-        return kept['state'], Progress(**meta['progress']), kept.get('labels', {})
-
-    def _refuse_another(self, meta: dict[str, Any]) -> None:
-        found = differences(meta['identity'], self._identity)
+        try:
+            found = differences(meta['identity'], self._identity)
+            progress = Progress(**meta['progress'])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _damaged(self._latest, step, error) from error
         if found:
             raise UserError(
                 f'{self.folder.parent} holds a run with other settings:\n  '
                 + '\n  '.join(found)
                 + '\nGo on with the old settings, or name another --workdir.'
             )
+        wanted = {'state': ocp.args.StandardRestore(_abstract(state))}
+        if (self._latest.directory / str(step) / 'labels').exists():
+            wanted['labels'] = ocp.args.StandardRestore()
+        kept = _restore(self._latest, step, **wanted)
+        return kept['state'], progress, kept.get('labels', {})
 
     def restore_best(self, epoch: int, variables: PyTree) -> PyTree:
         """The variables of that best epoch, placed like `variables`.
@@ -172,12 +173,16 @@ def _restore(manager: ocp.CheckpointManager, step: int, **items) -> Any:
         return manager.restore(step, args=ocp.args.Composite(**items))
     # How orbax and tensorstore report what is gone, torn or of other shapes.
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f'The checkpoint in {manager.directory / str(step)} cannot be read: it is '
-            f'damaged, or of another version of this package ({error}). Put a whole '
-            f'copy of {manager.directory.parent} in its place, or name another '
-            '--workdir.'
-        ) from error
+        raise _damaged(manager, step, error) from error
+
+
+def _damaged(manager: ocp.CheckpointManager, step: int, error: Exception) -> UserError:
+    return UserError(
+        f'The checkpoint in {manager.directory / str(step)} cannot be read: it is '
+        f'damaged, or of another version of this package ({error}). Put a whole '
+        f'copy of {manager.directory.parent} in its place, or name another '
+        '--workdir.'
+    )
 
 
 def _abstract(tree: PyTree) -> PyTree:

@@ -60,6 +60,10 @@ def spoil_meta(latest):
     (latest / 'meta' / 'metadata').write_text('{"torn')
 
 
+def spoil_identity(latest):
+    (latest / 'meta' / 'metadata').write_text('{"identity": {}, "progress": {}}')
+
+
 def spoil_arrays(latest):
     for path in (latest / 'state').rglob('*'):
         if path.is_file() and path.name != '_METADATA':
@@ -75,7 +79,7 @@ def spoil_state(latest):
 
 
 @pytest.mark.parametrize(
-    'spoil', [spoil_meta, spoil_arrays, spoil_metadata, spoil_state]
+    'spoil', [spoil_meta, spoil_identity, spoil_arrays, spoil_metadata, spoil_state]
 )
 def test_a_damaged_checkpoint_is_one_sentence(kept, spoil):
     (latest,) = (kept / 'checkpoints' / 'latest').iterdir()

@@ -248,6 +248,12 @@ def _watch(event: str, details: tuple) -> None:
         _before.add(event)
 
 
+@functools.cache
+def watch() -> None:
+    """From now on, for hooks cannot be taken off."""
+    sys.addaudithook(_watch)
+
+
 def judge(kind: Kind, place: pathlib.Path) -> str:
     """What reading comes to: READ, REFUSED by some reader, or what the fault is."""
     size = sum(x.stat().st_size for x in place.rglob('*') if x.is_file())
@@ -306,14 +312,14 @@ def _work(kind: str, seed: int, numbers: list[int], sound: pathlib.Path, pipe) -
     # Parts of Python that it would fetch while somebody watches.
     for codec in ('cp437', 'raw_unicode_escape'):
         codecs.lookup(codec)
-    for module in ('unicodedata', 'grp'):
+    for module in ('unicodedata', 'grp', 'pwd'):
         importlib.import_module(module)
     # Orbax tells at length what it cannot read.
     logging.set_verbosity(logging.FATAL)
     readers = KINDS[kind].readers
     for read in readers:  # what is imported for it is now
         read(sound)
-    sys.addaudithook(_watch)
+    watch()
     _before.clear()
     for read in readers:
         read(sound)

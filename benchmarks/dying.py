@@ -74,18 +74,19 @@ def die_at(write: int, signum: int, folder: str) -> list[int]:
     count = [0]
 
     def watch(event: str, details: tuple) -> None:
-        opened = event == 'open' and _for_writing(details)
-        if not (opened or event in WRITING) or folder not in str(details[0]):
-            return
-        count[0] += 1
-        if count[0] == write:
-            os.kill(os.getpid(), signum)
+        if is_write(event, details) and folder in str(details[0]):
+            count[0] += 1
+            if count[0] == write:
+                os.kill(os.getpid(), signum)
 
     sys.addaudithook(watch)
     return count
 
 
-def _for_writing(details: tuple) -> bool:
+def is_write(event: str, details: tuple) -> bool:
+    """Whether an audit event changes a file or folder, `details[0]`."""
+    if event != 'open':
+        return event in WRITING
     _, mode, flags = details
     return bool((flags or 0) & (os.O_WRONLY | os.O_RDWR)) or any(
         letter in (mode or '') for letter in 'wax+'

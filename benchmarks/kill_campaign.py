@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,25 @@ class Campaign:
     )
     faults: list[str] = dataclasses.field(default_factory=list)
 
-    def start(self, workdir: pathlib.Path, write: int) -> subprocess.Popen:
-        """A process of the run, which dies before that write if it is not 0."""
+    def start(
+        self,
+        workdir: pathlib.Path,
+        write: int,
+        within: Sequence[str] = (),
+    ) -> subprocess.Popen:
+        """A process of the run.
+
+        Args:
+          workdir: the run's folder.
+          write: dies before that write if it is not 0.
+          within: a command that starts it.
+        """
         settings = [f'--config.{x}' for x in SETTINGS]
         settings.append(f'--config.data.path={self.folder / "data.pkl"}')
         words = [str(write), str(int(self.signum)), str(self.folder / 'phase')]
         own = ['--config=configs/mosi.py', f'--workdir={workdir}', *settings]
         return subprocess.Popen(
-            [sys.executable, '-m', 'benchmarks.dying', *words, *own],
+            [*within, sys.executable, '-m', 'benchmarks.dying', *words, *own],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -220,7 +232,7 @@ def differing(workdir: pathlib.Path, other: pathlib.Path) -> list[str]:
     found = [
         name
         for name in ('labels.npz', 'predictions.csv', 'scaling.npz')
-        if (workdir / name).read_bytes() != (other / name).read_bytes()
+        if _content(workdir / name) != _content(other / name)
     ]
     results, theirs = (files.read_json(x / files.RESULTS) for x in (workdir, other))
     found += [x for x in theirs if x not in OTHER and results[x] != theirs[x]]
@@ -228,6 +240,10 @@ def differing(workdir: pathlib.Path, other: pathlib.Path) -> list[str]:
     if [x | {'seconds': 0} for x in history] != [x | {'seconds': 0} for x in theirs]:
         found.append(files.HISTORY)
     return found
+
+
+def _content(path: pathlib.Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def main() -> int:

@@ -8,8 +8,13 @@ and `latest/` does not know of it yet, a stopped run goes on from the one before
 from __future__ import annotations
 
 import dataclasses
+import functools
+import logging
 import pathlib
+import re
 import shutil
+import sys
+import warnings
 from typing import Any
 
 import jax
@@ -57,6 +62,7 @@ class Checkpoints:
     def __init__(self, workdir: pathlib.Path, identity: dict[str, Any]):
         self.folder = workdir.absolute() / 'checkpoints'
         self._identity = identity
+        _tell_once()
         self._latest = _manager(self.folder / 'latest', keep=1)
         self._best = _manager(self.folder / 'best', keep=2)
 
@@ -146,6 +152,38 @@ def keep_best_only(workdir: pathlib.Path, epoch: int) -> None:
             shutil.rmtree(old)
 
 
+@functools.cache
+def _tell_once() -> None:
+    """Keeps orbax from telling by itself what it also raises.
+
+    It works on all arrays at once and raises the first failure, which we tell in one
+    sentence; it, asyncio and tensorstore would put thousands of lines around that.
+    """
+    usual = sys.unraisablehook
+
+    def unless_late(late: sys.UnraisableHookArgs) -> None:
+        # Of an array whose writing ends after the first failure has ended all.
+        if 'Event loop is closed' not in str(late.exc_value):
+            usual(late)
+
+    sys.unraisablehook = unless_late
+    logging.getLogger('absl').addFilter(_is_news)
+    logging.getLogger('asyncio').addFilter(_is_news)
+    unawaited = "coroutine '.*write_fragment' was never awaited"
+    warnings.filterwarnings('ignore', unawaited, RuntimeWarning)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    raised = record.exc_info and 'orbax' in record.pathname
+    return not raised and 'never retrieved' not in record.getMessage()
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the specification of the array it happened to."""
+    refused = re.search(r'\[OS error \d+: \w+ ([^\]]+)\]', str(error))
+    return refused[1] if refused else str(error).split(' [')[0]
+
+
 def _manager(folder: pathlib.Path, keep: int) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep, enable_async_checkpointing=False, create=True
@@ -161,10 +199,13 @@ def _save(
     try:
         manager.save(step, args=ocp.args.Composite(**items))
     except (OSError, ValueError) as error:
+        # A full disk is helped by giving the space back.
+        for partial in manager.directory.glob(f'{step}.*'):
+            shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
             f'Could not write the checkpoint of step {step} in {manager.directory}: '
-            f'{error}. The checkpoint before it is intact; make room and start the '
-            'same command again to go on from there.'
+            f'{_reason(error)}. The checkpoint before it is intact; make room and '
+            'start the same command again to go on from there.'
         ) from error
 
 
@@ -179,8 +220,8 @@ def _restore(manager: ocp.CheckpointManager, step: int, **items) -> Any:
 def _damaged(manager: ocp.CheckpointManager, step: int, error: Exception) -> UserError:
     return UserError(
         f'The checkpoint in {manager.directory / str(step)} cannot be read: it is '
-        f'damaged, or of another version of this package ({error}). Put a whole '
-        f'copy of {manager.directory.parent} in its place, or name another '
+        f'damaged, or of another version of this package ({_reason(error)}). Put a '
+        f'whole copy of {manager.directory.parent} in its place, or name another '
         '--workdir.'
     )
 

@@ -1,0 +1,120 @@
+"""Runs cut off at a write; benchmarks.kill_campaign and full_disk are the long form."""
+
+import errno
+import resource
+import sys
+import threading
+
+import pytest
+from rich.console import Console
+
+from benchmarks.dying import is_write
+from benchmarks.kill_campaign import differing, unreadable
+from sugrm_jax import UserError, train
+from sugrm_jax.training.shared import Shared
+
+QUIET = Console(quiet=True)
+
+
+class PowerCut(BaseException):
+    """Nothing of ours handles it."""
+
+
+class Writes:
+    """Counts the writes below a folder, and lets one of them fail.
+
+    Attributes:
+      folder: where; None is nowhere.
+      left: writes until one fails; it and, for a full disk, all behind it.
+      error: what it fails with.
+    """
+
+    def __init__(self):
+        self.folder, self.left, self.error, self.count = None, 0, None, 0
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event, details):
+        # Other threads are orbax's, which would wait for one that ends.
+        if self.folder is None or threading.current_thread() is not MAIN:
+            return
+        if is_write(event, details) and str(self.folder) in str(details[0]):
+            self.count += 1
+            # A disk that is full stays so, but what is on it can be removed.
+            stays = isinstance(self.error, OSError) and self.count > self.left
+            if self.error and (self.count == self.left or stays):
+                raise self.error
+
+    def watch(self, folder, left=0, error=None):
+        self.folder, self.left, self.error, self.count = folder, left, error, 0
+
+
+MAIN = threading.main_thread()
+WRITES = Writes()  # a hook cannot be taken off
+
+
+@pytest.fixture
+def writes():
+    yield WRITES
+    WRITES.watch(None)
+
+
+@pytest.fixture(scope='module')
+def unbroken(finished):
+    """Config, folder and compiled programs of a run that nothing stopped."""
+    config, workdir, _ = finished
+    return config, workdir, Shared()
+
+
+def run(unbroken, folder):
+    config, _, shared = unbroken
+    return train(config, folder, QUIET, shared=shared)
+
+
+def all_writes(unbroken, folder, writes):
+    writes.watch(folder)
+    run(unbroken, folder)
+    count = writes.count
+    writes.watch(None)
+    assert count > 50
+    return count
+
+
+def test_a_run_cut_at_any_write_ends_as_one_that_was_not(unbroken, tmp_path, writes):
+    count = all_writes(unbroken, tmp_path / 'whole', writes)
+    for left in range(1, count, count // 5):
+        folder = tmp_path / str(left)
+        writes.watch(folder, left, PowerCut())
+        with pytest.raises(PowerCut):
+            run(unbroken, folder)
+        writes.watch(None)
+        assert unreadable(folder) == []
+        run(unbroken, folder)
+        assert unreadable(folder) == [] and differing(folder, unbroken[1]) == []
+
+
+def test_a_disk_that_refuses_any_write_is_one_sentence(unbroken, tmp_path, writes):
+    count = all_writes(unbroken, tmp_path / 'whole', writes)
+    for left in range(1, count, count // 3):
+        folder = tmp_path / str(left)
+        writes.watch(folder, left, OSError(errno.ENOSPC, 'refused'))
+        with pytest.raises(UserError, match=rf'{folder}.*refused'):
+            run(unbroken, folder)
+        writes.watch(None)
+        assert not folder.exists() or unreadable(folder) == []
+        run(unbroken, folder)
+        assert differing(folder, unbroken[1]) == []
+
+
+@pytest.mark.parametrize('limit', [500, 50_000])
+def test_files_that_may_not_grow_are_one_sentence(unbroken, tmp_path, limit):
+    """A write that fails in the middle, in Python or in tensorstore's own threads."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
+    try:
+        with pytest.raises(UserError, match=f'{tmp_path}.*File too large'):
+            run(unbroken, tmp_path / 'run')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert unreadable(tmp_path / 'run') == []
+    run(unbroken, tmp_path / 'run')
+    assert differing(tmp_path / 'run', unbroken[1]) == []

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 
 import chex
 import flax.struct
-import jax
 import jax.numpy as jnp
 
 from sugrm_jax.types import Array
@@ -187,32 +186,11 @@ def generated_labels(
     Returns:
       `[B]`.
     """
-    scale = _scale(multimodal, unimodal, *jax.tree.leaves(centroids))
-    multimodal, unimodal, centroids = jax.tree.map(
-        lambda x: x * scale, (multimodal, unimodal, centroids)
-    )
     limit = largest_distance(centroids)
     apart = jnp.minimum(distance(multimodal, unimodal), limit)
     offset = label_span * apart / jnp.where(limit > 0, limit, 1)
     sign = direction(multimodal, unimodal, centroids.positive, centroids.negative)
     return multimodal_label + jnp.where(both_signs, sign, 0) * offset
-
-
-def _scale(*features: Array) -> Array:
-    """The power of two by which the largest of a sample's numbers comes to about 1.
-
-    It changes no digit of a label, which ratios of distances make, and keeps the
-    squares of any finite features in float32.
-
-    Args:
-      features: `[B, C]` or `[C]`.
-
-    Returns:
-      `[B, 1]`.
-    """
-    largest = jnp.stack(jnp.broadcast_arrays(*(jnp.abs(x).max(-1) for x in features)))
-    _, exponent = jnp.frexp(largest.max(0))
-    return jnp.ldexp(jnp.ones(()), -jnp.clip(exponent, -126, 126))[:, None]
 
 
 def momentum_average(previous: Array, new: Array, epoch: Array) -> Array:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -256,14 +257,16 @@ def main() -> int:
     folder = pathlib.Path(tempfile.mkdtemp())
     campaign = Campaign(folder, signal.Signals[f'SIG{options.signal}'])
     campaign.unbroken()
-    for number in range(options.runs):
-        campaign.run(number, rng)
+    done = 0
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C: what there is so far
+        for done in range(1, options.runs + 1):
+            campaign.run(done, rng)
     for fault in campaign.faults:
         print(fault)
     for phase, count in campaign.phases.most_common():
         print(f'{phase:12}{count:5} kills')
     print(
-        f'{options.runs} runs, {campaign.phases.total()} times {campaign.signum.name}, '
+        f'{done} runs, {campaign.phases.total()} times {campaign.signum.name}, '
         f'{len(campaign.faults)} faults, {time.monotonic() - started:.0f} s; '
         f'unbroken: {campaign.seconds:.1f} s, {campaign.writes} writes'
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sugrm_jax.data import fields, folder, pickles
+from sugrm_jax.data import fields, folder, pickles, remarks
 from sugrm_jax.data.stored import Stored
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import MODALITIES, Dataset, Split
@@ -159,9 +159,9 @@ def make_dataset(
         notes += [f'{name}: {note}' for note in found]
     check_same(splits, path)
     splits, padded = pad(splits, path)
-    notes += [*_absent_notes(splits, raw), *padded]
+    notes += [*remarks.absent(splits, raw), *padded]
     if shared := shared_ids(splits):
-        note = _shared_note(shared)
+        note = remarks.shared(shared)
         if strict:
             raise UserError(f'{path}: {note}. Set data.strict to false to allow it.')
         notes.append(note)
@@ -170,7 +170,7 @@ def make_dataset(
         path=path,
         sha256=sha256 or fingerprint_arrays(raw),
         label_range=label_range,
-        notes=(*notes, *_range_note(splits, label_range)),
+        notes=(*notes, *remarks.narrow_labels(splits, label_range)),
         on_disk=isinstance(splits['train'].audio, Stored),
     )
 
@@ -294,7 +294,7 @@ def _split(
     if fixed_text:
         found = _fixed_text(raw, where)
         arrays['text'] = found.array
-        notes += _mended_note('text', found)
+        notes += remarks.mended('text', found)
         if 'text_bert' not in raw:
             arrays['tokens'] = _mask_only(found)
     if 'tokens' not in arrays:
@@ -306,7 +306,7 @@ def _split(
         claimed = raw.get(f'{field}_lengths')
         length = fields.lengths(found, claimed, f'{where}: {field}_lengths')
         arrays |= {field: found.array, f'{field}_length': length}
-        notes += _mended_note(field, found) + _beyond_note(field, found, length)
+        notes += remarks.mended(field, found) + remarks.beyond(field, found, length)
     unimodal = {
         s: fields.labels(raw[field], ids, label_range, f'{where}: {field}')
         for s in MODALITIES
@@ -364,54 +364,6 @@ def _tokens(
             '(text.pretrained names one), or a file that has text_bert.'
         )
     return fields.tokens(tokenizer(raw_text), f'{where}: tokenised raw_text')
-
-
-def _mended_note(field: str, found: fields.Sequences) -> list[str]:
-    values = 'value was' if found.mended == 1 else 'values were'
-    if not found.mended:
-        return []
-    return [f'{found.mended} {field} {values} not finite or too large and became 0']
-
-
-def _beyond_note(field: str, found: fields.Sequences, length: np.ndarray) -> list[str]:
-    beyond = (found.last > length).sum()
-    if not beyond:
-        return []
-    return [f'{beyond} of {len(length)} utterances have {field} beyond their length']
-
-
-def _absent_notes(splits: dict[str, Split], raw: Mapping) -> list[str]:
-    """One sentence for each modality that utterances lack."""
-    notes = []
-    for field in ('audio', 'vision'):
-        counts, wrong = [], 0
-        for name, split in splits.items():
-            absent = getattr(split, f'{field}_length') == 0
-            if absent.any():
-                counts.append(f'{absent.sum()} of {len(split)} in {name}')
-            if (claimed := raw[name].get(f'{field}_lengths')) is not None:
-                wrong += (np.asarray(claimed)[absent] > 0).sum()
-        if counts:
-            note = f'utterances without {field}: {", ".join(counts)}'
-            if wrong:
-                note += f'; the file gives {wrong} of them a length, but all is 0'
-            notes.append(note)
-    return notes
-
-
-def _range_note(splits: dict[str, Split], label_range: float) -> list[str]:
-    largest = max(float(np.abs(split.label).max()) for split in splits.values())
-    if largest > label_range / 2:
-        return []
-    return [
-        f'no label is beyond ±{largest:g}, of a range of ±{label_range:g}: is '
-        'data.label_range right? CH-SIMS has 1'
-    ]
-
-
-def _shared_note(shared: dict[str, list[str]]) -> str:
-    named = [f'{key} ({" and ".join(names)})' for key, names in shared.items()]
-    return f'ids in more than one split: {fields.some(named)}'
 
 
 def _listed(names: Mapping) -> str:

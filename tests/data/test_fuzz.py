@@ -57,7 +57,7 @@ def test_a_data_set_with_odd_fields_is_read_or_refused(data, fixed_text, protoco
     raw = pickle.loads(pickle.dumps(data, protocol))
     try:
         dataset = mmsa.make_dataset(
-            raw, path='x.pkl', sha256='', fixed_text=fixed_text, tokenizer=no_tokens
+            raw, path='x.pkl', sha256='0', fixed_text=fixed_text, tokenizer=no_tokens
         )
     except UserError as error:
         assert 'x.pkl' in str(error)

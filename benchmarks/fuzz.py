@@ -48,6 +48,8 @@ from sugrm_jax.training.state import start_state
 
 SECONDS, TIMES, ROOM = 10, 4, 64 * 2**20
 CHUNK = 5000
+# Faults after which something else must be wrong.
+ENOUGH = 100
 READ, REFUSED = 'read', 'refused'
 # Audit events of doing more than reading.
 ACTIONS = re.compile(
@@ -366,6 +368,8 @@ def campaign(
                 counts[outcome if outcome in (READ, REFUSED) else 'faults'] += 1
                 if outcome not in (READ, REFUSED):
                     faults[number] = outcome
+                if len(faults) > ENOUGH:
+                    return counts, faults
     return counts, faults
 
 
@@ -384,7 +388,7 @@ def main() -> int:
     for fault, number in {fault: number for number, fault in faults.items()}.items():
         print(f'file {number}: {fault}')
     seconds = time.monotonic() - started
-    print(f'{options.kind}: {len(numbers)} files in {seconds:.0f} s, {dict(counts)}')
+    print(f'{options.kind}: {counts.total()} files in {seconds:.0f} s, {dict(counts)}')
     return 1 if faults else 0
 
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from sugrm_jax.training.workdir import claimed
 from tests.recordings import FIXTURES
 from tests.training.conftest import tiny_data
 
@@ -84,6 +85,15 @@ def test_a_width_that_the_heads_do_not_divide(data_path, tmp_path):
     done = command(*arguments, '--config.model.spt.heads=7')
     assert done.returncode == 2
     assert 'config.model.spt: width 32 is no multiple of heads 7' in done.stderr
+
+
+def test_a_second_run_in_a_folder_ends_with_status_2_and_one_line(data_path, tmp_path):
+    with claimed(tmp_path / 'run'):
+        done = command(*overrides(data_path, tmp_path / 'run'))
+    assert done.returncode == 2
+    assert 'Another process is training in' in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert [x.name for x in (tmp_path / 'run').iterdir()] == ['.lock']
 
 
 def test_a_misspelt_field_names_the_nearest(tmp_path):

@@ -177,3 +177,17 @@ def test_it_is_refused_before_training(fault, tmp_path):
     with pytest.raises(UserError, match=rf'data\.pkl.*{message}'):
         run('lf_lstm', change, tmp_path)
     assert not (tmp_path / 'run' / 'checkpoints').exists()
+
+
+@pytest.mark.parametrize('name', SYSTEMS)
+def test_an_overflow_in_training_is_refused_by_name(name, tmp_path):
+    """Steps so long that parameters leave float32 after the first."""
+    path = tmp_path / 'data.pkl'
+    path.write_bytes(pickle.dumps(tiny_data()))
+    config = SYSTEMS[name](path)
+    config.train.epochs = 2
+    for group in config.optim.groups.values():
+        group.lr = 1e30
+    with pytest.raises(UserError, match=r'not finite at step 2 of epoch 1.*optim'):
+        train(config, tmp_path / 'run', Console(quiet=True))
+    assert not (tmp_path / 'run' / 'results.json').exists()

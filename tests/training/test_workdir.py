@@ -34,6 +34,15 @@ def test_a_second_process_is_refused_until_the_first_has_died(tmp_path):
         assert folder == tmp_path
 
 
+def test_another_spelling_of_the_folder_is_the_same_folder(tmp_path):
+    (tmp_path / 'real').mkdir()
+    (tmp_path / 'link').symlink_to(tmp_path / 'real')
+    with claimed(tmp_path / 'real'):
+        for name in ('link', 'link/.', 'real/../link', 'real/'):
+            with pytest.raises(UserError, match='Another process'):
+                claimed(f'{tmp_path}/{name}').__enter__()
+
+
 def test_the_folder_is_made_and_let_go_of(tmp_path):
     for _ in range(2):
         with claimed(str(tmp_path / 'a' / 'b')) as folder:

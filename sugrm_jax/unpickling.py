@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 
 # What any file may ask for, whatever its size.
 FREE_STEPS, FREE_BYTES = 2**18, 2**24
+# Below it a dict finds a free place in a few tries.
+LARGEST_KEY = 2**31
 
 
 class TooMuch(pickle.UnpicklingError):
@@ -78,10 +80,11 @@ class Unpickler(pickle._Unpickler):
 
 
 def _check_keys(keys: Iterable[Any]) -> None:
-    """Numbers can be chosen so that a dict of them takes for ever; text cannot."""
+    """Refuses what can be chosen so that a dict takes for ever; text cannot."""
     for key in keys:
-        if type(key) not in (str, bytes):
-            raise pickle.UnpicklingError(f'a key is of type {type(key).__name__}')
+        small = type(key) is int and abs(key) < LARGEST_KEY
+        if not small and not isinstance(key, str | bytes):
+            raise TooMuch(f'has a dict with a large key of type {type(key).__name__}')
 
 
 def _metered(run: Callable[[Unpickler], None]) -> Callable[[Unpickler], None]:

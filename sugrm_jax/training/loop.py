@@ -122,7 +122,10 @@ class Run:
         self.programs = shared.programs(
             setup.experiment.unseeded, lambda: make_programs(setup, self.mesh)
         )
-        self.wait_for_evaluation = self._compile_evaluation
+        # Where training is over; else `_compile` has begun with it.
+        self.compile_evaluation: Callable[[], None] | None = lambda: compile_evaluation(
+            self.programs, self._evaluations()
+        )
         self.provenance = provenance()
         self._start()
 
@@ -186,25 +189,19 @@ class Run:
 
     def _compile(self) -> None:
         plan = self.plans.epoch(self.progress.epoch)
-        evaluation = compile_both(
+        self.compile_evaluation = compile_both(
             self.programs,
             train=self._arguments(plan[0], asked=False),
             evaluate=self._evaluations(),
         )
         processes.wait_for_all('training compiled')
 
-        def wait_for_evaluation() -> None:
-            evaluation()
+    def _wait_for_evaluation(self) -> None:
+        """Returns once every process has compiled it, for all of its calls."""
+        if self.compile_evaluation:
+            self.compile_evaluation()
             processes.wait_for_all('evaluation compiled')
-            self.wait_for_evaluation = lambda: None
-
-        self.wait_for_evaluation = wait_for_evaluation
-
-    def _compile_evaluation(self) -> None:
-        """What is left to compile where no training is."""
-        compile_evaluation(self.programs, self._evaluations())
-        processes.wait_for_all('evaluation compiled')
-        self.wait_for_evaluation = lambda: None
+            self.compile_evaluation = None
 
     def _evaluations(self) -> list[tuple]:
         """What the evaluate program is given for a batch of every shape."""
@@ -296,7 +293,7 @@ class Run:
 
     def predict(self, split_name: str, variables: PyTree) -> dict[str, np.ndarray]:
         """Predictions by task for a whole split."""
-        self.wait_for_evaluation()
+        self._wait_for_evaluation()
         split = self.setup.dataset.splits[split_name]
         plans = self.plans.whole[split_name]
         step = self.programs.evaluate

@@ -68,7 +68,7 @@ BOMBS = {
         FAR_MORE,
     ),
     'empty lists': (b'](' + b']' * 600_000 + b'e', MANY),
-    'keys that collide': (colliding(50_000), 'key is of type int'),
+    'keys that collide': (colliding(50_000), 'a large key of type int'),
     'sets': (b'](' + pickle.EMPTY_SET * 200_000 + b'e', 'type set'),
 }
 

@@ -123,6 +123,9 @@ _atoms = st.none() | st.booleans() | st.integers() | st.floats() | _texts | st.b
 _scalars = st.sampled_from(
     [np.float32(0.1), np.int64(-3), np.str_('a$_$1'), np.str_(''), np.bool_(True)]
 )
+_keys = (
+    _texts | st.binary() | _texts.map(np.str_) | st.integers(-(2**31) + 1, 2**31 - 1)
+)
 _arrays = _dtypes.flatmap(lambda d: hnp.arrays(d, hnp.array_shapes(min_side=0)))
 _objects = st.lists(_texts).map(lambda texts: np.array([*texts, None], object)[:-1])
 _values = st.recursive(
@@ -130,7 +133,7 @@ _values = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(_texts, inner, max_size=3)
+        | st.dictionaries(_keys, inner, max_size=3)
     ),
     max_leaves=8,
 )

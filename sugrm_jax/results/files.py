@@ -14,8 +14,8 @@ import json
 import math
 import os
 import platform
+import struct
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
@@ -246,22 +246,32 @@ def write_events(workdir: str | Path, rows: Sequence[Mapping[str, Any]]) -> None
     Tags are `train/loss`, `valid/mae` …, steps are epochs. Undefined values are left
     out. The times are those of the run, its last epoch ending now.
     """
-    from tensorboardX import SummaryWriter
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.summary import scalar
 
-    path = Path(workdir) / EVENTS
     seconds = [row['seconds'] for row in rows]
     ends = time.time() - sum(seconds) + np.cumsum(seconds)
-    with _writing(path), tempfile.TemporaryDirectory() as folder:
-        with SummaryWriter(folder) as writer:
-            for row, end in zip(rows, ends, strict=True):
-                for part in ('train', 'valid'):
-                    for name, value in json_ready(row[part]).items():
-                        if value is not None:
-                            tag = f'{part}/{name}'
-                            writer.add_scalar(tag, value, row['epoch'], end)
-        (events,) = Path(folder).iterdir()
-        content = events.read_bytes()
-    write_bytes(path, content)
+    events = [Event(wall_time=time.time(), file_version='brain.Event:2')]
+    for row, end in zip(rows, ends, strict=True):
+        for part in ('train', 'valid'):
+            for name, value in json_ready(row[part]).items():
+                if value is not None:
+                    summary = scalar(f'{part}/{name}', value)
+                    step = row['epoch']
+                    events.append(Event(wall_time=end, step=step, summary=summary))
+    # Not by tensorboardX's own writer: its thread dies on a full disk, and whoever
+    # waits for it waits for ever.
+    content = b''.join(_record(event.SerializeToString()) for event in events)
+    write_bytes(Path(workdir) / EVENTS, content)
+
+
+def _record(data: bytes) -> bytes:
+    """One record of a TensorBoard file: length, its checksum, data, its checksum."""
+    from tensorboardX.record_writer import masked_crc32c
+
+    length = struct.pack('<Q', len(data))
+    sums = [struct.pack('<I', masked_crc32c(x)) for x in (length, data)]
+    return length + sums[0] + data + sums[1]
 
 
 def versions() -> dict[str, str | None]:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import struct
+import tempfile
 import subprocess
 from pathlib import Path
 
@@ -223,6 +224,23 @@ def test_events_are_rebuilt_not_doubled(tmp_path, tiny):
     grown = path.read_bytes()[before:]
     (size,) = struct.unpack('<Q', grown[:8])
     assert size < len(grown)
+
+
+def test_events_are_as_tensorboards_own_writer_has_them(tmp_path, monkeypatch, tiny):
+    from tensorboardX import SummaryWriter
+
+    monkeypatch.setattr(files.time, 'time', lambda: 1e9)
+    files.write_events(tmp_path, tiny['history'](1))
+    with SummaryWriter(tmp_path / 'theirs') as writer:
+        for tag, *rest in events(tmp_path / files.EVENTS):
+            writer.add_scalar(tag, *(rest[i] for i in (1, 0, 2)))
+    (theirs,) = (tmp_path / 'theirs').iterdir()
+    assert (tmp_path / files.EVENTS).read_bytes() == theirs.read_bytes()
+
+
+def test_events_need_no_other_folder(tmp_path, monkeypatch, tiny):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'none'))
+    files.write_events(tmp_path, tiny['history'](1))
 
 
 def test_event_times_are_those_of_the_run(tmp_path, tiny):

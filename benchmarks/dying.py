@@ -74,7 +74,7 @@ def die_at(write: int, signum: int, folder: str) -> list[int]:
     count = [0]
 
     def watch(event: str, details: tuple) -> None:
-        if is_write(event, details) and folder in str(details[0]):
+        if is_write(event, details) and folder in target(event, details):
             count[0] += 1
             if count[0] == write:
                 os.kill(os.getpid(), signum)
@@ -84,13 +84,21 @@ def die_at(write: int, signum: int, folder: str) -> list[int]:
 
 
 def is_write(event: str, details: tuple) -> bool:
-    """Whether an audit event changes a file or folder, `details[0]`."""
+    """Whether an audit event changes a file or folder, its `target`."""
     if event != 'open':
         return event in WRITING
     _, mode, flags = details
     return bool((flags or 0) & (os.O_WRONLY | os.O_RDWR)) or any(
         letter in (mode or '') for letter in 'wax+'
     )
+
+
+def target(event: str, details: tuple) -> str:
+    """The path that a write changes, whole also where a folder is emptied."""
+    path, opened = str(details[0]), details[-1]
+    if event in ('os.remove', 'os.rmdir') and opened >= 0:
+        return os.path.join(os.readlink(f'/proc/self/fd/{opened}'), path)
+    return path
 
 
 def main() -> None:

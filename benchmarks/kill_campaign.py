@@ -207,7 +207,7 @@ def unreadable(workdir: pathlib.Path) -> list[str]:
         if path.name.startswith('.') or inside or not path.is_file():
             continue
         found += _complaints(READERS[path.suffix], path)
-    for path in sorted(workdir.glob('checkpoints/*/*')):
+    for path in sorted(workdir.glob('checkpoints/[!.]*/*')):
         if path.name.isdigit():  # a temporary one has a longer name
             found += _complaints(_restore, path)
     return found

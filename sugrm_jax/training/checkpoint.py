@@ -7,6 +7,7 @@ and `latest/` does not know of it yet, a stopped run goes on from the one before
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -15,15 +16,21 @@ import re
 import shutil
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
+from sugrm_jax import processes
 from sugrm_jax.errors import UserError
 from sugrm_jax.training.state import TrainState
 from sugrm_jax.training.workdir import differences
 from sugrm_jax.types import PyTree
+
+# Where a checkpoint goes in one step to be deleted, so that none with holes is ever
+# left under its own name.
+GONE = '.gone'
 
 
 @dataclasses.dataclass
@@ -57,6 +64,9 @@ class Checkpoints:
     Args:
       workdir: the run's folder.
       identity: config and data fingerprint, kept in every checkpoint.
+
+    Raises:
+      UserError: the folders cannot be made.
     """
 
     def __init__(self, workdir: pathlib.Path, identity: dict[str, Any]):
@@ -71,7 +81,8 @@ class Checkpoints:
         # Of a run that was killed before `latest` knew; elsewhere it may have gone on
         # with other rounding.
         if epoch in self._best.all_steps():
-            self._best.delete(epoch)
+            with _writing(self._best, epoch):
+                self._best.delete(epoch)
         kept = {'variables': variables}
         _save(self._best, epoch, kept, {'identity': self._identity})
 
@@ -147,9 +158,11 @@ def keep_best_only(workdir: pathlib.Path, epoch: int) -> None:
       epoch: the best.
     """
     folder = workdir / 'checkpoints'
+    _delete_gone(folder)
     for old in [folder / 'latest', *(folder / 'best').iterdir()]:
         if old.name != str(epoch):
-            shutil.rmtree(old)
+            old.rename(folder / GONE)
+            _delete_gone(folder)
 
 
 @functools.cache
@@ -186,18 +199,37 @@ def _reason(error: Exception) -> str:
 
 def _manager(folder: pathlib.Path, keep: int) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=False, create=True
+        max_to_keep=keep,
+        enable_async_checkpointing=False,
+        create=True,
+        todelete_subdir=GONE,
     )
-    return ocp.CheckpointManager(folder, options=options)
-
-
-def _save(
-    manager: ocp.CheckpointManager, step: int, trees: dict[str, PyTree], meta: dict
-) -> None:
-    items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
-    items['meta'] = ocp.args.JsonSave(meta)
     try:
-        manager.save(step, args=ocp.args.Composite(**items))
+        _delete_gone(folder)
+        if processes.leads():
+            # Of a process that was killed while it saved.
+            for partial in folder.glob('*.orbax-checkpoint-tmp*'):
+                shutil.rmtree(partial)
+        return ocp.CheckpointManager(folder, options=options)
+    except OSError as error:
+        raise UserError(
+            f'The folder {folder} cannot be written: {_reason(error)}. Make room, or '
+            'name another --workdir.'
+        ) from error
+
+
+def _delete_gone(folder: pathlib.Path) -> None:
+    """Deletes what is only kept until it is deleted, of an earlier process too."""
+    if processes.leads() and (folder / GONE).exists():
+        shutil.rmtree(folder / GONE)
+
+
+@contextlib.contextmanager
+def _writing(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
+    """Ends what the manager deletes; turns a refusal of the disk into a sentence."""
+    try:
+        yield
+        _delete_gone(manager.directory)
     except (OSError, ValueError) as error:
         # A full disk is helped by giving the space back.
         for partial in manager.directory.glob(f'{step}.*'):
@@ -207,6 +239,15 @@ def _save(
             f'{_reason(error)}. The checkpoint before it is intact; make room and '
             'start the same command again to go on from there.'
         ) from error
+
+
+def _save(
+    manager: ocp.CheckpointManager, step: int, trees: dict[str, PyTree], meta: dict
+) -> None:
+    items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
+    items['meta'] = ocp.args.JsonSave(meta)
+    with _writing(manager, step):
+        manager.save(step, args=ocp.args.Composite(**items))
 
 
 def _restore(manager: ocp.CheckpointManager, step: int, **items) -> Any:

@@ -4,8 +4,8 @@ import os
 import re
 import shutil
 import struct
-import tempfile
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np

@@ -1,17 +1,22 @@
 """Runs cut off at a write; benchmarks.kill_campaign and full_disk are the long form."""
 
+import contextlib
 import errno
+import itertools
 import resource
 import sys
 import threading
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.dying import is_write
+from benchmarks.dying import is_write, target
 from benchmarks.kill_campaign import differing, unreadable
 from sugrm_jax import UserError, train
+from sugrm_jax.training.checkpoint import Checkpoints, Progress, keep_best_only
 from sugrm_jax.training.shared import Shared
+from tests.training.test_checkpoint import IDENTITY, line_state
 
 QUIET = Console(quiet=True)
 
@@ -37,7 +42,7 @@ class Writes:
         # Other threads are orbax's, which would wait for one that ends.
         if self.folder is None or threading.current_thread() is not MAIN:
             return
-        if is_write(event, details) and str(self.folder) in str(details[0]):
+        if is_write(event, details) and str(self.folder) in target(event, details):
             self.count += 1
             # A disk that is full stays so, but what is on it can be removed.
             stays = isinstance(self.error, OSError) and self.count > self.left
@@ -90,6 +95,67 @@ def test_a_run_cut_at_any_write_ends_as_one_that_was_not(unbroken, tmp_path, wri
         assert unreadable(folder) == []
         run(unbroken, folder)
         assert unreadable(folder) == [] and differing(folder, unbroken[1]) == []
+
+
+def save(folder, seed):
+    """Two epochs, the first of them by an earlier process."""
+    checkpoints = Checkpoints(folder, IDENTITY)
+    checkpoints.save_best(seed, {'w': np.float32(seed)})
+    state = line_state(seed).replace(step=np.int32(seed))
+    checkpoints.save_latest(state, Progress(epoch=seed), {})
+    checkpoints.close()
+
+
+def cut_everywhere(tmp_path, writes, prepare, action):
+    """A folder for every write of `action`, which is cut there."""
+    for left in itertools.count(1):
+        folder = tmp_path / str(left)
+        prepare(folder)
+        writes.watch(folder, left, PowerCut())
+        with contextlib.suppress(PowerCut):
+            action(folder)
+            assert left > 10
+            return
+        writes.watch(None)
+        yield folder
+
+
+def test_a_checkpoint_is_whole_or_gone_at_every_write(tmp_path, writes):
+    def prepare(folder):
+        for seed in (1, 2):
+            save(folder, seed)
+
+    for folder in cut_everywhere(tmp_path, writes, prepare, lambda f: save(f, 3)):
+        assert unreadable(folder) == []
+        _, progress, _ = Checkpoints(folder, IDENTITY).restore_latest(line_state(0))
+        assert progress.epoch in (2, 3)
+        save(folder, 4)
+        names = {x.name for x in folder.glob('checkpoints/*/*')}
+        # Of the best ones the one before is kept too.
+        assert names in ({'4', '3'}, {'4', '2'})
+
+
+def test_what_is_deleted_of_a_finished_run_is_whole_or_gone(tmp_path, writes):
+    def prepare(folder):
+        for seed in (1, 2):
+            save(folder, seed)
+
+    def action(folder):
+        keep_best_only(folder, 2)
+
+    for folder in cut_everywhere(tmp_path, writes, prepare, action):
+        assert unreadable(folder) == []
+
+
+def test_folders_that_cannot_be_made_are_one_sentence(tmp_path, writes):
+    for left in (1, 2, 3, 4):
+        folder = tmp_path / str(left)
+        folder.mkdir()
+        writes.watch(folder, left, OSError(errno.ENOSPC, 'refused'))
+        with pytest.raises(UserError, match=rf'{folder}.*refused'):
+            save(folder, 1)
+        writes.watch(None)
+        save(folder, 1)
 
 
 def test_a_disk_that_refuses_any_write_is_one_sentence(unbroken, tmp_path, writes):

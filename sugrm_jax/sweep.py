@@ -17,11 +17,11 @@ from collections.abc import Sequence
 
 from absl import flags, logging
 from ml_collections import ConfigDict
-from rich.console import Console
 
 from sugrm_jax import main as lone
 from sugrm_jax.config import flat, plain, unknown_field
 from sugrm_jax.errors import UserError
+from sugrm_jax.terminal import Terminal
 
 _SEEDS = flags.DEFINE_integer('seeds', 5, 'Seeds of each run: 1, 2, …', lower_bound=1)
 _SET = flags.DEFINE_multi_string(
@@ -104,7 +104,7 @@ def main(argv: list[str]) -> int:
     keep_compiled()
     grid = make_grid(runs, workdir, _SEEDS.value)
     write_plan(workdir, sweep, [label for label, _ in runs], _SEEDS.value)
-    return 0 if train_grid(grid, mine, workdir, Console()) else 1
+    return 0 if train_grid(grid, mine, workdir, Terminal()) else 1
 
 
 if __name__ == '__main__':

@@ -23,11 +23,11 @@ from typing import Any
 
 from absl import flags, logging
 from ml_collections import ConfigDict
-from rich.console import Console
 
 from sugrm_jax import main as lone
 from sugrm_jax.config import flat, plain, unknown_field
 from sugrm_jax.errors import UserError
+from sugrm_jax.terminal import Terminal
 from sugrm_jax.training.space import Axis, make_axis
 
 _SPACE = flags.DEFINE_string('space', None, 'File of the ranges to search.')
@@ -97,7 +97,7 @@ def main(argv: list[str]) -> None:
 
     keep_compiled()
     study = open_study(_STUDY.value or workdir / 'study.db', config, space)
-    console = Console()
+    console = Terminal()
     search = Search(study, space, lambda x: configure(config, x), workdir, console)
     search.run(_TRIALS.value)
     found = best(study)

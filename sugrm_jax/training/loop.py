@@ -17,6 +17,7 @@ from sugrm_jax import parallel, processes
 from sugrm_jax.config import plain
 from sugrm_jax.data.batches import samples_of
 from sugrm_jax.errors import UserError
+from sugrm_jax.terminal import Terminal
 from sugrm_jax.training import evaluate, record
 from sugrm_jax.training.checkpoint import Checkpoints, Progress
 from sugrm_jax.training.feed import put_batch
@@ -83,7 +84,7 @@ def fitted(
 ) -> Iterator[Run]:
     """Context with a run that is trained and not tested; for the rest see `train`."""
     config, shared = plain(config), shared or Shared()
-    console = console or Console(quiet=not processes.leads())
+    console = console or Terminal(quiet=not processes.leads())
     with contextlib.ExitStack() as stack:
         claim = claimed(workdir)
         folder = processes.agree(lambda: stack.enter_context(claim))

@@ -142,3 +142,17 @@ def test_sigterm_ends_with_143_and_says_how_to_go_on(data_path, tmp_path):
     assert run.returncode == 128 + signal.SIGTERM
     assert 'The same command goes on' in errors and 'Traceback' not in errors
     assert any((tmp_path / 'run' / 'checkpoints' / 'latest').iterdir())
+
+
+def test_output_to_a_full_disk_is_one_sentence(data_path, tmp_path):
+    words = [sys.executable, '-m', 'sugrm_jax.main']
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run(
+            [*words, *overrides(data_path, tmp_path / 'run')],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert 'output' in line and 'No space left on device' in line

@@ -35,6 +35,11 @@ class Phase:
         os.pwrite(self._file, f'{name:<40}'.encode(), 0)
         return before
 
+    def stay(self) -> None:
+        """Keeps what the file says: the phase that a signal came in."""
+        os.close(self._file)
+        self._file = os.open(os.devnull, os.O_WRONLY)
+
     def during(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, whose calls are a phase."""
 
@@ -42,7 +47,7 @@ class Phase:
         def phased(*args: Any, **options: Any) -> Any:
             before = self.enter(name)
             result = function(*args, **options)
-            self.enter(before)  # not where it is left by a signal's exception
+            self.enter(before)  # not where an exception leaves it
             return result
 
         return phased
@@ -69,7 +74,7 @@ def follow(phase: Phase) -> None:
         setattr(place, name, phase.during(told, getattr(place, name)))
 
 
-def die_at(write: int, signum: int, folder: str) -> list[int]:
+def die_at(write: int, signum: int, folder: str, phase: Phase) -> list[int]:
     """Sends the signal before that write; the list has the writes so far."""
     count = [0]
 
@@ -77,6 +82,7 @@ def die_at(write: int, signum: int, folder: str) -> list[int]:
         if is_write(event, details) and folder in target(event, details):
             count[0] += 1
             if count[0] == write:
+                phase.stay()
                 os.kill(os.getpid(), signum)
 
     sys.addaudithook(watch)
@@ -109,7 +115,7 @@ def main() -> None:
     from sugrm_jax import main
 
     follow(phase)
-    count = die_at(write, signum, folder.removeprefix('--workdir='))
+    count = die_at(write, signum, folder.removeprefix('--workdir='), phase)
     try:
         main.run()
     except SystemExit as end:

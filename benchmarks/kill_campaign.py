@@ -89,6 +89,8 @@ class Campaign:
         settings = [f'--config.{x}' for x in SETTINGS]
         settings.append(f'--config.data.path={self.folder / "data.pkl"}')
         words = [str(write), str(int(self.signum)), str(self.folder / 'phase')]
+        # Until it says more, and over what the last process said.
+        (self.folder / 'phase').write_text(dying.START)
         own = ['--config=configs/mosi.py', f'--workdir={workdir}', *settings]
         return subprocess.Popen(
             [*within, sys.executable, '-m', 'benchmarks.dying', *words, *own],
@@ -123,10 +125,13 @@ class Campaign:
         """Starts the run and kills it; whether it was still at work then."""
         aimed = rng.random() < 0.5
         process = self.start(workdir, rng.randint(1, self.writes) if aimed else 0)
+        phase = None
         if not aimed:
             try:
                 process.wait(rng.uniform(0, self.seconds))
             except subprocess.TimeoutExpired:
+                # Now: after SIGTERM it goes on to an orderly end.
+                phase = self._phase()
                 process.send_signal(self.signum)
         try:
             _, told = process.communicate(timeout=PATIENCE)
@@ -140,7 +145,7 @@ class Campaign:
         usual = {-self.signum} | ({128 + self.signum} - {128 + signal.SIGKILL})
         if process.returncode not in usual:
             self.faults.append(f'{workdir}: status {process.returncode}: {told}')
-        phase = self._phase().split()[0]
+        phase = phase or self._phase()
         self.phases[phase] += 1
         self.faults += [f'{workdir}, {phase}: {x}' for x in unreadable(workdir)]
         return True

@@ -173,7 +173,7 @@ def generated_labels(
     """`y_s = y_m ± span * min(‖F*_m − F*_s‖, D_max) / D_max`.
 
     Where the rule says nothing — `D_max` is 0, or no sample is positive, or none
-    is negative — the label is `y_m`.
+    is negative, or distances have left float32 — the label is `y_m`.
 
     Args:
       multimodal_label: `y_m` `[B]`.
@@ -190,7 +190,8 @@ def generated_labels(
     apart = jnp.minimum(distance(multimodal, unimodal), limit)
     offset = label_span * apart / jnp.where(limit > 0, limit, 1)
     sign = direction(multimodal, unimodal, centroids.positive, centroids.negative)
-    return multimodal_label + jnp.where(both_signs, sign, 0) * offset
+    new = multimodal_label + jnp.where(both_signs, sign, 0) * offset
+    return jnp.where(jnp.isnan(new), multimodal_label, new)
 
 
 def momentum_average(previous: Array, new: Array, epoch: Array) -> Array:

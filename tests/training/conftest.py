@@ -7,6 +7,7 @@ import pytest
 
 from configs import common
 from sugrm_jax import train
+from sugrm_jax.training.shared import Shared
 from tests.recordings import FIXTURES
 
 SIZES = {'train': 21, 'valid': 7, 'test': 5}
@@ -67,7 +68,13 @@ def config(data_path):
 
 
 @pytest.fixture(scope='session')
-def finished(tmp_path_factory):
+def shared():
+    """Compiled programs of `finished`, for runs of its config."""
+    return Shared()
+
+
+@pytest.fixture(scope='session')
+def finished(tmp_path_factory, shared):
     """One run that nothing interrupts, shared by the tests that only look.
 
     Its config, its folder and its results.
@@ -76,4 +83,4 @@ def finished(tmp_path_factory):
     path = folder / 'tiny.pkl'
     path.write_bytes(pickle.dumps(tiny_data()))
     config = tiny_config(path)
-    return config, folder / 'run', train(config, folder / 'run')
+    return config, folder / 'run', train(config, folder / 'run', shared=shared)

@@ -91,6 +91,11 @@ def constant_feature(split):
     split['vision'][..., 0] = 7.0
 
 
+def one_number(split):
+    one_step(split)
+    one_feature(split)
+
+
 def one_word(split):
     split['text_bert'] = split['text_bert'] * (np.arange(8) < 1)
 
@@ -104,12 +109,13 @@ TRAINED = {
     'all negative': label(lambda y: -np.abs(y) - 0.1 * (y == 0)),
     'no label of 3': label(lambda y: y / 3),
     'three classes': label(np.sign),
-    'train smaller than the batch': only(train=2),
-    'one step': everywhere(one_step),
+    'train smaller than the batch, all negative': lambda data: only(train=2)(
+        TRAINED['all negative'](data)
+    ),
+    'one step of one feature': everywhere(one_number),
     'one word': everywhere(one_word),
     'one utterance without audio': silent(1),
     'no audio at all': silent(21),
-    'features of width 1': everywhere(one_feature),
     'a constant feature': everywhere(constant_feature),
 }
 REFUSED = {
@@ -149,11 +155,9 @@ def numbers(tree):
 
 # What label generation, absent modalities and sampled keys could stumble over.
 OF_SUGRM = (
-    'all negative',
-    'train smaller than the batch',
-    'one step',
+    'train smaller than the batch, all negative',
+    'one step of one feature',
     'no audio at all',
-    'features of width 1',
 )
 
 

@@ -16,7 +16,6 @@ from benchmarks.dying import is_write, target
 from benchmarks.kill_campaign import differing, unreadable
 from sugrm_jax import UserError, train
 from sugrm_jax.training.checkpoint import Checkpoints, Progress, keep_best_only
-from sugrm_jax.training.shared import Shared
 from tests.training.test_checkpoint import IDENTITY, line_state
 
 QUIET = Console(quiet=True)
@@ -65,10 +64,10 @@ def writes():
 
 
 @pytest.fixture(scope='module')
-def unbroken(finished):
+def unbroken(finished, shared):
     """Config, folder and compiled programs of a run that nothing stopped."""
     config, workdir, _ = finished
-    return config, workdir, Shared()
+    return config, workdir, shared
 
 
 def run(unbroken, folder):
@@ -85,9 +84,14 @@ def all_writes(unbroken, folder, writes):
     return count
 
 
+def spread(count, number):
+    """Writes from the first on, short of the last: their count varies by a few."""
+    return range(1, count - 10, (count - 10) // number)
+
+
 def test_a_run_cut_at_any_write_ends_as_one_that_was_not(unbroken, tmp_path, writes):
     count = all_writes(unbroken, tmp_path / 'whole', writes)
-    for left in range(1, count, count // 5):
+    for left in spread(count, 5):
         folder = tmp_path / str(left)
         writes.watch(folder, left, PowerCut())
         with pytest.raises(PowerCut):
@@ -161,7 +165,7 @@ def test_folders_that_cannot_be_made_are_one_sentence(tmp_path, writes):
 
 def test_a_disk_that_refuses_any_write_is_one_sentence(unbroken, tmp_path, writes):
     count = all_writes(unbroken, tmp_path / 'whole', writes)
-    for left in range(1, count, count // 3):
+    for left in spread(count, 3):
         folder = tmp_path / str(left)
         writes.watch(folder, left, OSError(errno.ENOSPC, 'refused'))
         with pytest.raises(UserError, match=rf'{folder}.*refused'):

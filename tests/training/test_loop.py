@@ -47,13 +47,16 @@ def test_what_a_run_writes(finished):
         assert (workdir / name).stat().st_size > 5000
 
 
-def test_the_same_seed_gives_the_same_run_and_another_does_not(finished, tmp_path):
+def test_the_same_seed_gives_the_same_run_and_another_does_not(
+    finished, shared, tmp_path
+):
     config, _, results = finished
-    again = train(config, tmp_path / 'again')
+    again = train(config, tmp_path / 'again', shared=shared)
     assert figures(again) == figures(results)
     config = config.copy_and_resolve_references()
     config.seed = 2
-    assert train(config, tmp_path / 'other')['test'] != results['test']
+    other = train(config, tmp_path / 'other', shared=shared)
+    assert other['test'] != results['test']
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_epoch(config, tmp_path):
@@ -120,7 +123,9 @@ def test_released_settings_accumulate_and_drop_the_partial_group(config, tmp_pat
     assert all((g == 0).all() for g in jax.tree.leaves(state['opt_state']['acc_grads']))
 
 
-def test_every_epoch_is_told_once_it_is_saved(config, tmp_path):
+def test_every_epoch_is_told_once_it_is_saved(finished, shared, tmp_path):
+    config, _, _ = finished
+
     class Enough(Exception):
         pass
 
@@ -133,8 +138,9 @@ def test_every_epoch_is_told_once_it_is_saved(config, tmp_path):
             raise Enough
 
     with pytest.raises(Enough):
-        train(config, tmp_path, on_epoch=on_epoch)
+        train(config, tmp_path, on_epoch=on_epoch, shared=shared)
     # The run goes on from there, and only tells what is new.
     told.clear()
-    assert train(config, tmp_path, on_epoch=told.append)['epochs'] == 3
+    results = train(config, tmp_path, on_epoch=told.append, shared=shared)
+    assert results['epochs'] == 3
     assert [row['epoch'] for row in told] == [3]

@@ -15,18 +15,21 @@ from sugrm_jax.results import files
 from sugrm_jax.training import loop, programs
 from sugrm_jax.training.checkpoint import Checkpoints
 from sugrm_jax.training.interrupt import Interrupted
+from sugrm_jax.training.shared import Shared
 from tests.training.conftest import tiny_data
 from tests.training.runs import Stop, assert_alike, cut, figures, stop_after
 
 
-def test_a_finished_run_started_again_only_reports(finished, monkeypatch):
+def test_a_finished_run_started_again_only_reports(finished, tmp_path, monkeypatch):
     config, workdir, results = finished
 
     def step(*_, **__):
         raise AssertionError('a finished run trains no more')
 
     monkeypatch.setattr(programs, 'train_step', step)
-    assert figures(train(config, workdir)) == figures(results)
+    # Of a copy: a run that is done is tested and written once more.
+    shutil.copytree(workdir, tmp_path / 'run')
+    assert figures(train(config, tmp_path / 'run')) == figures(results)
 
 
 @pytest.mark.parametrize('change', ['config', 'data'])
@@ -55,7 +58,6 @@ def test_moved_data_are_the_same_data(finished, tmp_path):
     path = tmp_path / 'moved.pkl'
     path.write_bytes(pickle.dumps(tiny_data()))
     config.data.path = str(path)
-    # Of a copy: a run that is done is tested and written once more.
     shutil.copytree(workdir, tmp_path / 'run')
     assert figures(train(config, tmp_path / 'run')) == figures(results)
 
@@ -74,8 +76,9 @@ def test_a_folder_in_which_nothing_was_saved_takes_other_settings(
 
 
 def test_a_run_says_who_started_it_and_who_resumed_it(
-    config, finished, tmp_path, monkeypatch
+    finished, shared, tmp_path, monkeypatch
 ):
+    config, _, _ = finished
     moments = iter(['first', 'second', 'third'])
     fields = {'versions': {}, 'git_revision': None}
     monkeypatch.setattr(
@@ -84,33 +87,33 @@ def test_a_run_says_who_started_it_and_who_resumed_it(
     with monkeypatch.context() as patch:
         stop_after(patch, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(Interrupted):
-            train(config, tmp_path)
-    results = train(config, tmp_path)
+            train(config, tmp_path, shared=shared)
+    results = train(config, tmp_path, shared=shared)
     assert results['command'] == 'first'
     assert results['resumed_by'] == [{'command': 'second', **fields}]
     # One that only reports takes no step.
-    assert train(config, tmp_path)['resumed_by'] == results['resumed_by']
+    assert train(config, tmp_path, shared=shared)['resumed_by'] == results['resumed_by']
 
 
 @pytest.mark.parametrize('steps', [1, 4, 6, 8, 9])
 def test_a_signal_saves_and_the_run_goes_on_bit_for_bit(
-    finished, tmp_path, monkeypatch, steps
+    finished, shared, tmp_path, monkeypatch, steps
 ):
     config, whole, results = finished
     usual = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         stop_after(patch, steps, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(Interrupted, match='same command goes on') as stopped:
-            train(config, tmp_path)
+            train(config, tmp_path, shared=shared)
     assert stopped.value.signum == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is usual
-    assert figures(train(config, tmp_path)) == figures(results)
+    assert figures(train(config, tmp_path, shared=shared)) == figures(results)
     assert_alike(tmp_path, whole)
 
 
 @pytest.mark.parametrize('moment', ['save_best', 'save_latest'])
 def test_a_crash_between_the_checkpoints_changes_nothing(
-    finished, tmp_path, monkeypatch, moment
+    finished, shared, tmp_path, monkeypatch, moment
 ):
     config, _, results = finished
 
@@ -118,8 +121,8 @@ def test_a_crash_between_the_checkpoints_changes_nothing(
         # The first epoch is always the best so far: its best is saved, then this.
         patch.setattr(Checkpoints, moment, cut)
         with pytest.raises(Stop):
-            train(config, tmp_path)
-    assert figures(train(config, tmp_path)) == figures(results)
+            train(config, tmp_path, shared=shared)
+    assert figures(train(config, tmp_path, shared=shared)) == figures(results)
 
 
 RUNNER = """
@@ -172,19 +175,20 @@ def test_with_everything_on_a_stopped_run_still_ends_alike(
     config.optim.warmup_epochs = 1.0
     config.optim.clip_norm = 1.0
     config.data.standardize = True
-    whole = train(config, tmp_path / 'whole')
+    shared = Shared()
+    whole = train(config, tmp_path / 'whole', shared=shared)
     with monkeypatch.context() as patch:
         stop_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(Interrupted):
-            train(config, tmp_path / 'stopped')
-    resumed = train(config, tmp_path / 'stopped')
+            train(config, tmp_path / 'stopped', shared=shared)
+    resumed = train(config, tmp_path / 'stopped', shared=shared)
     assert figures(resumed) == figures(whole)
     assert (tmp_path / 'whole' / 'scaling.npz').exists()
     assert_alike(tmp_path / 'stopped', tmp_path / 'whole')
 
 
 def test_a_full_disk_while_saving_leaves_the_last_good_checkpoint(
-    finished, tmp_path, monkeypatch
+    finished, shared, tmp_path, monkeypatch
 ):
     config, _, results = finished
     saved = []
@@ -200,6 +204,6 @@ def test_a_full_disk_while_saving_leaves_the_last_good_checkpoint(
             lambda: patch.setattr('orbax.checkpoint.CheckpointManager.save', full),
         )
         with pytest.raises(UserError, match='No space left on device'):
-            train(config, tmp_path)
+            train(config, tmp_path, shared=shared)
     assert saved
-    assert figures(train(config, tmp_path)) == figures(results)
+    assert figures(train(config, tmp_path, shared=shared)) == figures(results)

@@ -70,6 +70,7 @@ class Dataset:
       label_range: labels lie in `[-label_range, label_range]`.
       notes: one sentence for every repair or oddity met while reading.
       on_disk: audio and vision stay on disk, and so should all that is as large.
+      features: what the file says of audio and vision (`data.description`).
     """
 
     train: Split
@@ -80,6 +81,7 @@ class Dataset:
     label_range: float
     notes: tuple[str, ...] = ()
     on_disk: bool = False
+    features: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def splits(self) -> dict[str, Split]:

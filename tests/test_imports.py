@@ -1,6 +1,6 @@
 """Imports run one way, downward, inside functions too.
 
-entry points → training → models, results → objectives → layers → ground
+entry points → prediction → training → models, results → objectives → layers → ground
                         ↘ data → ground
 """
 
@@ -17,7 +17,7 @@ import sugrm_jax
 
 PACKAGE = pathlib.Path(sugrm_jax.__file__).parent
 CONFIGS = PACKAGE.parent / 'configs'
-ENTRY_POINTS = {'__init__', 'main', 'report', 'sweep', 'tune'}
+ENTRY_POINTS = {'__init__', 'main', 'predict', 'report', 'sweep', 'tune'}
 # Floor → the floors below it that it may import, its own included. A module on the
 # package's top level that is no entry point stands on the ground.
 BELOW = {
@@ -29,7 +29,8 @@ BELOW = {
     'models': {'models', 'objectives', 'layers', 'ground'},
 }
 BELOW['training'] = {'training', 'results', 'data', *BELOW['models']}
-BELOW['entry'] = {'entry', *BELOW['training']}
+BELOW['prediction'] = {'prediction', *BELOW['training']}
+BELOW['entry'] = {'entry', *BELOW['prediction']}
 
 
 def imported(source: str, package: str) -> set[str]:

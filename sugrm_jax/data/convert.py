@@ -8,7 +8,7 @@ import pathlib
 import tempfile
 from collections.abc import Callable, Iterator
 
-from sugrm_jax.data import fields, folder, mmsa, pickles, scaling
+from sugrm_jax.data import description, fields, folder, mmsa, pickles, scaling
 from sugrm_jax.data.text import no_tokens
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import Dataset
@@ -47,6 +47,7 @@ def convert(
         say(f'Reading {path}')
         raw = pickles.load(path)
         mmsa.check_layout(raw, path)
+        said = {description.KEY: raw.get(description.KEY, {})}
         raw = {name: dict(raw[name]) for name in mmsa.SPLITS}
         for name, split in raw.items():
             (target / name).mkdir()
@@ -63,7 +64,7 @@ def convert(
                     del array
         sha256 = mmsa.fingerprint(path)
         dataset = mmsa.make_dataset(
-            raw,
+            raw | said,
             path=path,
             sha256=sha256,
             label_range=label_range,
@@ -73,7 +74,7 @@ def convert(
         say('Writing statistics of the train split')
         statistics = scaling.fit(dataset.train)
         (target / folder.SCALING).write_bytes(statistics.to_bytes())
-        folder.save_rest(target, raw, sha256)
+        folder.save_rest(target, raw, sha256, dataset.features)
     return dataset
 
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from sugrm_jax import archives
 from sugrm_jax.config import typed
+from sugrm_jax.data import description
 from sugrm_jax.data.fields import Sequences, last_step, mend, numbers, strings
 from sugrm_jax.data.stored import Stored, chunks
 from sugrm_jax.errors import UserError
@@ -74,11 +75,13 @@ class Manifest:
       format: of the folder.
       sha256: of the pickle.
       splits: by name.
+      features: see `description.read`.
     """
 
     format: int
     sha256: str
     splits: dict[str, Content]
+    features: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def save_sequences(path: pathlib.Path, array: np.ndarray) -> Sequences:
@@ -104,16 +107,22 @@ def save_sequences(path: pathlib.Path, array: np.ndarray) -> Sequences:
     return Sequences(_stored(path, layout), last, mended)
 
 
-def save_rest(folder: pathlib.Path, raw: Mapping[str, Mapping], sha256: str) -> None:
+def save_rest(
+    folder: pathlib.Path,
+    raw: Mapping[str, Mapping],
+    sha256: str,
+    features: dict[str, Any],
+) -> None:
     """Writes all but the sequences, which `save_sequences` has written before.
 
     Args:
       folder: has a folder for each split.
       raw: laid out as an MMSA file, checked, its sequences as `Sequences`.
       sha256: of the pickle.
+      features: see `description.read`.
     """
     splits = {name: _save_split(folder / name, split) for name, split in raw.items()}
-    manifest = dataclasses.asdict(Manifest(FORMAT, sha256, splits))
+    manifest = dataclasses.asdict(Manifest(FORMAT, sha256, splits, features))
     (folder / MANIFEST).write_text(json.dumps(manifest), 'utf-8')
 
 
@@ -143,8 +152,8 @@ def read(path: str | os.PathLike) -> tuple[dict[str, dict[str, Any]], str]:
     """
     path = pathlib.Path(path)
     manifest = _manifest(path)
-    splits = manifest.splits.items()
-    return {name: _split(path / name, x) for name, x in splits}, manifest.sha256
+    splits = {name: _split(path / name, x) for name, x in manifest.splits.items()}
+    return splits | {description.KEY: manifest.features}, manifest.sha256
 
 
 def _manifest(folder: pathlib.Path) -> Manifest:

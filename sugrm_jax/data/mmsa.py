@@ -12,15 +12,16 @@ import dataclasses
 import hashlib
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from sugrm_jax.data import fields, folder, pickles, remarks
+from sugrm_jax.data import description, fields, folder, pickles, remarks
+from sugrm_jax.data.splits import NEEDED, Tokenizer, check_fields, listed, make_split
 from sugrm_jax.data.stored import Stored
 from sugrm_jax.errors import UserError
-from sugrm_jax.types import MODALITIES, Dataset, Split
+from sugrm_jax.types import Dataset, Split
 
 # SHA-256 → name, of the files as the field shares them.
 KNOWN_FILES = {
@@ -41,24 +42,12 @@ KNOWN_FILES = {
     ),
 }
 SPLITS = ('train', 'valid', 'test')
-NEEDED = ('raw_text', 'id', 'audio', 'vision', 'regression_labels')
-OPTIONAL = (
-    'text_bert',
-    'audio_lengths',
-    'vision_lengths',
-    *(f'regression_labels_{s.upper()}' for s in MODALITIES),
-    'classification_labels',
-    'annotations',
-)
-
 # The fields that are sequences, and the axis of their steps; their name in a file.
 _STEPS = {'tokens': 2, 'text': 1, 'audio': 1, 'vision': 1}
 _NAMES = {'tokens': 'text_bert', 'text': 'text', 'audio': 'audio', 'vision': 'vision'}
 
 # Numbers that padding may add to small data.
 ROOM = 2**22
-
-Tokenizer = Callable[[list[str]], np.ndarray]
 
 
 def load_dataset(
@@ -153,8 +142,12 @@ def make_dataset(
     check_layout(raw, path)
     splits, notes = {}, []
     for name in SPLITS:
-        splits[name], found = _split(
-            raw[name], f'{path}, split {name}', label_range, tokenizer, fixed_text
+        splits[name], found = make_split(
+            raw[name],
+            f'{path}, split {name}',
+            label_range=label_range,
+            tokenizer=tokenizer,
+            fixed_text=fixed_text,
         )
         notes += [f'{name}: {note}' for note in found]
     check_same(splits, path)
@@ -172,6 +165,7 @@ def make_dataset(
         label_range=label_range,
         notes=(*notes, *remarks.narrow_labels(splits, label_range)),
         on_disk=isinstance(splits['train'].audio, Stored),
+        features=description.read(raw, splits['train'], path),
     )
 
 
@@ -185,20 +179,10 @@ def check_layout(raw: Any, path: str) -> None:
     for name in SPLITS:
         if name not in raw:
             raise UserError(
-                f'{path} has no split {name!r}; it has {_listed(raw)}. An MMSA file '
+                f'{path} has no split {name!r}; it has {listed(raw)}. An MMSA file '
                 f'has {", ".join(SPLITS)}.'
             )
-        if not isinstance(raw[name], Mapping):
-            raise UserError(
-                f'{path}, split {name} must be a dict of arrays, not '
-                f'{type(raw[name]).__name__}.'
-            )
-        for field in NEEDED:
-            if field not in raw[name]:
-                raise UserError(
-                    f'{path}, split {name} has no field {field!r}; it has '
-                    f'{_listed(raw[name])}.'
-                )
+        check_fields(raw[name], f'{path}, split {name}', NEEDED)
 
 
 def check_same(splits: dict[str, Split], path: str) -> None:
@@ -215,8 +199,8 @@ def check_same(splits: dict[str, Split], path: str) -> None:
                 )
         if set(split.unimodal) != set(first.unimodal):
             raise UserError(
-                f'{path}: train has unimodal labels for {_listed(first.unimodal)}, '
-                f'{name} for {_listed(split.unimodal)}.'
+                f'{path}: train has unimodal labels for {listed(first.unimodal)}, '
+                f'{name} for {listed(split.unimodal)}.'
             )
 
 
@@ -271,100 +255,3 @@ def shared_ids(splits: dict[str, Split]) -> dict[str, list[str]]:
         for key in dict.fromkeys(split.ids):
             places.setdefault(key, []).append(name)
     return {key: names for key, names in places.items() if len(names) > 1}
-
-
-def _split(
-    raw: Mapping,
-    where: str,
-    label_range: float,
-    tokenizer: Tokenizer | None,
-    fixed_text: bool,
-) -> tuple[Split, list[str]]:
-    """One split, and notes on what was mended or is odd in it."""
-    fields.check_array(raw['id'], f'{where}: id')
-    ids = fields.strings(raw['id'], f'{where}: id')
-    if not ids:
-        raise UserError(f'{where} is empty.')
-    for field in (*NEEDED, *OPTIONAL):
-        if field in raw:
-            fields.check_count(raw[field], len(ids), f'{where}: {field}')
-    label = _label(raw, ids, label_range, where)
-    raw_text = fields.strings(raw['raw_text'], f'{where}: raw_text')
-    arrays, notes = {}, []
-    if fixed_text:
-        found = _fixed_text(raw, where)
-        arrays['text'] = found.array
-        notes += remarks.mended('text', found)
-        if 'text_bert' not in raw:
-            arrays['tokens'] = _mask_only(found)
-    if 'tokens' not in arrays:
-        arrays['tokens'] = _tokens(raw, raw_text, where, tokenizer)
-    if fixed_text:
-        _check_steps(arrays['text'], arrays['tokens'], where)
-    for field in ('audio', 'vision'):
-        found = fields.sequences(raw[field], f'{where}: {field}')
-        claimed = raw.get(f'{field}_lengths')
-        length = fields.lengths(found, claimed, f'{where}: {field}_lengths')
-        arrays |= {field: found.array, f'{field}_length': length}
-        notes += remarks.mended(field, found) + remarks.beyond(field, found, length)
-    unimodal = {
-        s: fields.labels(raw[field], ids, label_range, f'{where}: {field}')
-        for s in MODALITIES
-        if (field := f'regression_labels_{s.upper()}') in raw
-    }
-    split = Split(ids=ids, raw_text=raw_text, label=label, unimodal=unimodal, **arrays)
-    return split, notes
-
-
-def _label(raw: Mapping, ids: list[str], label_range: float, where: str) -> np.ndarray:
-    where = f'{where}: regression_labels'
-    label = fields.labels(raw['regression_labels'], ids, label_range, where)
-    if (label == label[0]).all():
-        raise UserError(
-            f'{where} are all {label[0]:g}: there is nothing to learn or to measure.'
-        )
-    return label
-
-
-def _fixed_text(raw: Mapping, where: str) -> fields.Sequences:
-    if 'text' not in raw:
-        raise UserError(
-            f"{where} has no field 'text', which text.pretrained='file' asks for; name "
-            'a BERT there, or use a file with fixed text features. A converted file '
-            'has them where it was converted with --fixed_text.'
-        )
-    fields.check_count(raw['text'], len(raw['id']), f'{where}: text')
-    return fields.sequences(raw['text'], f'{where}: text')
-
-
-def _mask_only(text: fields.Sequences) -> np.ndarray:
-    """Tokens that are nothing but the mask of fixed features."""
-    steps = text.array.shape[1]
-    tokens = np.zeros((len(text), 3, steps), np.int32)
-    tokens[:, 1] = np.arange(steps) < text.last[:, None]
-    return tokens
-
-
-def _check_steps(text: np.ndarray | Stored, tokens: np.ndarray, where: str) -> None:
-    if text.shape[1] != tokens.shape[2]:
-        raise UserError(
-            f'{where}: text has {text.shape[1]} steps and text_bert {tokens.shape[2]}; '
-            'they must be the same tokens.'
-        )
-
-
-def _tokens(
-    raw: Mapping, raw_text: list[str], where: str, tokenizer: Tokenizer | None
-) -> np.ndarray:
-    if 'text_bert' in raw:
-        return fields.tokens(raw['text_bert'], f'{where}: text_bert')
-    if tokenizer is None:
-        raise UserError(
-            f'{where} has no text_bert: give a tokenizer for its raw_text '
-            '(text.pretrained names one), or a file that has text_bert.'
-        )
-    return fields.tokens(tokenizer(raw_text), f'{where}: tokenised raw_text')
-
-
-def _listed(names: Mapping) -> str:
-    return ', '.join(sorted(map(str, names))) or 'nothing'

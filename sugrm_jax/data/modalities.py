@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -33,14 +34,18 @@ def keep_only(dataset: Dataset, modalities: tuple[str, ...]) -> Dataset:
       dataset: whole.
       modalities: to keep.
     """
+    return dataset.map(functools.partial(keep_only_of, modalities=modalities))
+
+
+def keep_only_of(split: Split, modalities: tuple[str, ...]) -> Split:
+    """`keep_only` of one split."""
     gone = [s for s in MODALITIES if s not in modalities]
-    first = dataset.train
-    steps = [first.tokens.shape[2], first.audio.shape[1], first.vision.shape[1]]
+    steps = [split.tokens.shape[2], split.audio.shape[1], split.vision.shape[1]]
     if 't' in gone and len(set(steps)) > 1:
         steps[0] = 1
     for s in gone:
-        dataset = dataset.map(lambda split, s=s: _without(split, s, steps[0]))
-    return dataset
+        split = _without(split, s, steps[0])
+    return split
 
 
 def _without(split: Split, s: str, steps: int) -> Split:

@@ -31,6 +31,8 @@ from sugrm_jax.types import PyTree
 # Where a checkpoint goes in one step to be deleted, so that none with holes is ever
 # left under its own name.
 GONE = '.gone'
+# How orbax and tensorstore report what is gone, torn or of other shapes.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
 @dataclasses.dataclass
@@ -121,7 +123,7 @@ class Checkpoints:
             found = differences(meta['identity'], self._identity)
             progress = Progress(**meta['progress'])
         except (KeyError, TypeError, AttributeError) as error:
-            raise _damaged(self._latest, step, error) from error
+            raise _damaged(self._latest.directory / str(step), error) from error
         if found:
             raise UserError(
                 f'{self.folder.parent} holds a run with other settings:\n  '
@@ -146,6 +148,34 @@ class Checkpoints:
     def close(self) -> None:
         self._latest.close()
         self._best.close()
+
+
+def read_best(workdir: pathlib.Path, epoch: int, shapes: PyTree) -> PyTree:
+    """The variables of a best epoch, on one device; changes nothing in the folder.
+
+    Args:
+      workdir: the run's folder.
+      epoch: the best.
+      shapes: of the variables.
+
+    Raises:
+      UserError: they are damaged, gone, or of other shapes.
+    """
+    folder = workdir.absolute() / 'checkpoints' / 'best' / str(epoch)
+    if not folder.is_dir():
+        raise UserError(
+            f'There is no {folder}, which the best parameters of the run were in: name '
+            'the folder of a run that has finished.'
+        )
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    target = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
+    )
+    with ocp.StandardCheckpointer() as reader:
+        try:
+            return reader.restore(folder / 'variables', target)
+        except _UNREADABLE as error:
+            raise _damaged(folder, error) from error
 
 
 def keep_best_only(workdir: pathlib.Path, epoch: int) -> None:
@@ -253,17 +283,15 @@ def _save(
 def _restore(manager: ocp.CheckpointManager, step: int, **items) -> Any:
     try:
         return manager.restore(step, args=ocp.args.Composite(**items))
-    # How orbax and tensorstore report what is gone, torn or of other shapes.
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(manager, step, error) from error
+    except _UNREADABLE as error:
+        raise _damaged(manager.directory / str(step), error) from error
 
 
-def _damaged(manager: ocp.CheckpointManager, step: int, error: Exception) -> UserError:
+def _damaged(folder: pathlib.Path, error: Exception) -> UserError:
     return UserError(
-        f'The checkpoint in {manager.directory / str(step)} cannot be read: it is '
-        f'damaged, or of another version of this package ({_reason(error)}). Put a '
-        f'whole copy of {manager.directory.parent} in its place, or name another '
-        '--workdir.'
+        f'The checkpoint in {folder} cannot be read: it is damaged, or of another '
+        f'version of this package ({_reason(error)}). Put a whole copy of '
+        f'{folder.parent.parent} in its place, or name another --workdir.'
     )
 
 

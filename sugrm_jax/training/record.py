@@ -10,8 +10,10 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from sugrm_jax.data import description
 from sugrm_jax.data.mmsa import KNOWN_FILES
 from sugrm_jax.data.scaling import Scaling
+from sugrm_jax.layers.text import FILE
 from sugrm_jax.results import files, unimodal
 from sugrm_jax.training import evaluate
 from sugrm_jax.training.checkpoint import Progress
@@ -147,6 +149,9 @@ def _results(config, setup, progress, predictions) -> dict[str, Any]:
             'known': KNOWN_FILES.get(dataset.sha256),
             'notes': list(dataset.notes),
             'samples': {name: len(split) for name, split in dataset.splits.items()},
+            'features': description.of_run(
+                dataset, fixed_text=setup.experiment.text.pretrained == FILE
+            ),
         },
         'parameters': {
             'total': trained + frozen,

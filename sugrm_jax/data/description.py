@@ -1,0 +1,107 @@
+"""What features are: their number and names, and how many a second.
+
+A file in MMSA format may say so beside its splits, as those that `sugrm_jax.extract`
+writes do. Its key `features` holds, for audio and vision,
+
+    {'names': [D texts], 'units': [D texts], 'rate_hz': number, 'source': text}
+
+A run keeps that together with the shapes it was trained on, so that it can refuse what
+it could only misread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sugrm_jax.errors import UserError
+from sugrm_jax.types import Array, Dataset, Split
+
+KEY = 'features'
+_TEXTS = ('names', 'units')
+_COMPARED = ('names', 'units', 'rate_hz', 'source')
+
+
+def read(raw: Mapping[str, Any], split: Split, path: str) -> dict[str, dict[str, Any]]:
+    """What a file says of its audio and vision; {} where it says nothing.
+
+    Args:
+      raw: what the file holds.
+      split: one of its splits.
+      path: of the file, for messages.
+
+    Raises:
+      UserError: what it says is no such description, or of another width.
+    """
+    said = raw.get(KEY, {})
+    if not isinstance(said, Mapping):
+        raise UserError(f'{path}: {KEY} must be a dict, not {type(said).__name__}.')
+    return {
+        field: _checked(said[field], getattr(split, field).shape[2], f'{KEY}.{field}')
+        for field in ('audio', 'vision')
+        if field in said
+    }
+
+
+def _checked(said: Any, width: int, where: str) -> dict[str, Any]:
+    if not isinstance(said, Mapping):
+        raise UserError(f'{where} must be a dict, not {type(said).__name__}.')
+    found: dict[str, Any] = {}
+    for name in _TEXTS:
+        texts = said.get(name, [])
+        if not isinstance(texts, list | tuple) or len(texts) not in (0, width):
+            raise UserError(f'{where}.{name} must be a list of {width} texts.')
+        if texts:
+            found[name] = [str(text) for text in texts]
+    if isinstance(said.get('rate_hz'), int | float):
+        found['rate_hz'] = float(said['rate_hz'])
+    if isinstance(said.get('source'), str):
+        found['source'] = said['source']
+    return found
+
+
+def of_run(dataset: Dataset, *, fixed_text: bool) -> dict[str, dict[str, Any]]:
+    """What a run was trained on, for `results.json`.
+
+    Args:
+      dataset: as the model reads it.
+      fixed_text: whether its text features are the file's.
+
+    Returns:
+      For text, audio and vision the steps `L` that they were padded to, for audio,
+      vision and fixed text features their width `D`, and what the file says of them.
+    """
+    split = dataset.train
+    text = {'steps': split.tokens.shape[2]}
+    if fixed_text and split.text is not None:
+        text['width'] = split.text.shape[2]
+    return {'text': text} | {
+        field: _shape(getattr(split, field)) | dataset.features.get(field, {})
+        for field in ('audio', 'vision')
+    }
+
+
+def _shape(array: Array) -> dict[str, int]:
+    _, steps, width = array.shape
+    return {'steps': steps, 'width': width}
+
+
+def differences(trained: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """How features differ from those of a run, a sentence each.
+
+    Args:
+      trained: of one modality, as in `of_run`.
+      given: the same, for other data. What only one of them says is no difference.
+    """
+    if given['width'] != trained['width']:
+        return [f'{given["width"]} features where the run had {trained["width"]}']
+    found = []
+    for name in _COMPARED:
+        ours, theirs = trained.get(name), given.get(name)
+        if ours is None or theirs is None or ours == theirs:
+            continue
+        if isinstance(ours, list):
+            i = next(i for i in range(len(ours)) if ours[i] != theirs[i])
+            ours, theirs = f'{i}: {ours[i]}', f'{i}: {theirs[i]}'
+        found.append(f'{name} {theirs} where the run had {ours}')
+    return found

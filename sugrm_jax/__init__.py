@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from sugrm_jax.errors import UserError as UserError
     from sugrm_jax.main import load_config as load_config
     from sugrm_jax.metrics import regression_metrics as regression_metrics
+    from sugrm_jax.prediction.predictor import Predictor as Predictor
     from sugrm_jax.training.interrupt import Interrupted as Interrupted
     from sugrm_jax.training.loop import train as train
     from sugrm_jax.types import Dataset as Dataset
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
 _EXPORTS = {
     'Dataset': 'types',
     'Interrupted': 'training.interrupt',
+    'Predictor': 'prediction.predictor',
     'Split': 'types',
     'UserError': 'errors',
     '__version__': 'version',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import pickle
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,13 @@ from collections.abc import Sequence
 from sugrm_jax.data.check import report
 from sugrm_jax.data.convert import convert
 from sugrm_jax.data.mmsa import KNOWN_FILES
+from sugrm_jax.data.simulate import simulate
 from sugrm_jax.errors import UserError
+
+# As in configs/demo.py, but for the seed: other utterances of the same kind.
+_LIKE_DEMO = dict(
+    train=384, valid=96, test=96, audio_length=60, vision_length=80, seed=1
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +54,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action='store_true',
         help="keep the fixed text features, for config.text.pretrained='file'",
     )
+    new = commands.add_parser(
+        'simulate', help="write opinion videos like the demo's as a data file"
+    )
+    new.set_defaults(run=_simulate)
+    new.add_argument('out', type=pathlib.Path, help='pickle to write')
+    for name, value in _LIKE_DEMO.items():
+        new.add_argument(
+            f'--{name}', type=int, default=value, help=f'{value} if absent'
+        )
     for command in (check, change):
         command.add_argument(
             '--label_range',
@@ -55,6 +71,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             help='labels lie in ± this: 3 for MOSI and MOSEI (default), 1 for CH-SIMS',
         )
     return parser.parse_args(arguments)
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    data = simulate(**{name: getattr(options, name) for name in _LIKE_DEMO})
+    try:
+        options.out.write_bytes(pickle.dumps(data, protocol=4))
+    except OSError as error:
+        raise UserError(
+            f'{options.out} cannot be written: {error.strerror}.'
+        ) from error
+    print(f'{options.out} holds {sum(len(x["id"]) for x in data.values())} utterances.')
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -1,0 +1,94 @@
+"""Predicts sentiment with a run that has finished.
+
+python -m sugrm_jax.predict --run=runs/demo DATA.pkl
+python -m sugrm_jax.predict --run=runs/mine clip.mp4 --text="I loved every minute."
+python -m sugrm_jax.predict --run=runs/mine talk.mp4 --subtitles=talk.srt --out=talk.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from sugrm_jax.errors import UserError
+from sugrm_jax.results import files
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; 0 when predictions were made, 2 for what the user can mend."""
+    options = _parse(arguments)
+    try:
+        predict(options)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser('python -m sugrm_jax.predict', description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument('data', help='a file in MMSA format, or a clip')
+    parser.add_argument('--run', required=True, help='folder of a finished run')
+    parser.add_argument('--split', help="of the file; 'predict' or 'test' by default")
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument('--text', help='what is said in the clip')
+    words.add_argument('--subtitles', help='.srt or .vtt: one prediction for each')
+    parser.add_argument(
+        '--video_python',
+        help='python of the environment that requirements-video.txt was installed in '
+        '(the variable SUGRM_VIDEO_PYTHON by default)',
+    )
+    parser.add_argument('--out', type=pathlib.Path, help='.csv or .json to write')
+    parser.add_argument('--plot', type=pathlib.Path, help='.png of sentiment over time')
+    options = parser.parse_args(arguments)
+    if options.out and options.out.suffix not in ('.csv', '.json'):
+        parser.error(f'--out={options.out} must end with .csv or .json')
+    if options.plot and options.plot.suffix != '.png':
+        parser.error(f'--plot={options.plot} must end with .png')
+    return options
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Predicts, prints the table and writes what was asked for."""
+    # Heavy imports wait until the command line is known to be good.
+    from sugrm_jax.parallel import keep_compiled
+    from sugrm_jax.prediction import Predictor, clips, output
+    from sugrm_jax.terminal import Terminal
+
+    keep_compiled()
+    predictor = Predictor.load(options.run)
+    if clips.is_clip(options.data):
+        found = clips.read(
+            predictor,
+            options.data,
+            text=options.text,
+            subtitles=options.subtitles,
+            python=options.video_python,
+        )
+    elif options.text or options.subtitles:
+        raise UserError(
+            f'{options.data} is no clip ({", ".join(clips.ENDINGS)}): --text and '
+            '--subtitles are for clips.'
+        )
+    else:
+        found = predictor.read(options.data, options.split)
+    console = Terminal()
+    for note in found.notes:
+        console.print(f'note: {note}', highlight=False, markup=False)
+    rows = output.rows(found, predictor(found.split))
+    console.print(output.table(rows), highlight=False)
+    if options.out:
+        output.write(options.out, rows)
+    if options.plot:
+        from sugrm_jax.results import timeline
+
+        limit = predictor.experiment.data.label_range
+        figure = timeline.timeline(rows, limit, pathlib.Path(options.data).name)
+        files.write_bytes(options.plot, timeline.png(figure))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Predictions for people and for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from sugrm_jax.prediction.samples import Found
+from sugrm_jax.results import files
+from sugrm_jax.types import TASKS
+
+# Utterances that the table on the terminal shows; files have them all.
+SHOWN = 40
+TIMES = ('start', 'end')
+
+Row = dict[str, Any]
+
+
+def rows(found: Found, predictions: dict[str, np.ndarray]) -> list[Row]:
+    """By utterance: `id`, `text`, where known `start` and `end` in seconds, and tasks.
+
+    Args:
+      found: the utterances.
+      predictions: by task, `[N]`; None stands for what is NaN.
+    """
+    columns = {'id': found.split.ids, 'text': found.split.raw_text}
+    for name in TIMES:
+        if (times := getattr(found, name)) is not None:
+            columns[name] = times.tolist()
+    for task in TASKS:
+        if task in predictions:
+            columns[task] = files.json_ready(predictions[task])
+    return [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def table(found: list[Row]) -> Table:
+    """The first rows; m is the multimodal sentiment, the others the modalities' own."""
+    shown = Table(box=None, pad_edge=False)
+    names = list(found[0])
+    for name in names:
+        if name == 'text':
+            shown.add_column(name, max_width=40, no_wrap=True, overflow='ellipsis')
+        else:
+            side = 'left' if name == 'id' else 'right'
+            shown.add_column(name, justify=side, no_wrap=True)
+    for row in found[:SHOWN]:
+        shown.add_row(*(_cell(name, row[name]) for name in names))
+    if len(found) > SHOWN:
+        shown.caption = f'and {len(found) - SHOWN} more'
+    return shown
+
+
+def _cell(name: str, value: Any) -> str:
+    if name in ('id', 'text'):
+        return value.replace('[', '\\[')
+    if value is None:
+        return '–'
+    return f'{value:.1f}' if name in TIMES else f'{value:+.2f}'
+
+
+def write(path: pathlib.Path, found: list[Row]) -> None:
+    """Writes all rows as CSV or JSON, by the path's ending.
+
+    Raises:
+      UserError: the disk refused.
+    """
+    if path.suffix == '.json':
+        return files.write_json(path, found)
+    out = io.StringIO(newline='')
+    writer = csv.DictWriter(out, list(found[0]))
+    writer.writeheader()
+    # None stays empty; the shortest text that reads back as the same float32.
+    writer.writerows(
+        {k: str(np.float32(x)) if isinstance(x, float) else x for k, x in row.items()}
+        for row in found
+    )
+    files.write_bytes(path, out.getvalue().encode('utf-8', 'backslashreplace'))

@@ -125,17 +125,18 @@ def abstract_setup(bert: str, devices: int, shard_state: bool) -> Setup:
         dataset, _ = load(experiment.data, None, data.TOKENS, fixed_text=False)
     key, ids = jax.random.key(0), np.ones((1, data.TOKENS), np.int32)
     encoder = jax.eval_shape(Bert(bert_config).init, key, ids, ids, ids)['params']
-    parts = build(experiment, Source(dataset, None, bert_config, {'bert': encoder}))
-    params, stats = jax.eval_shape(parts.init, key)
+    source = Source(dataset, None, bert_config, {'bert': encoder})
+    assembly, optimizer = build(experiment, source)
+    params, stats = jax.eval_shape(assembly.init, key)
     return Setup(
         experiment=experiment,
         dataset=dataset,
         scaling=None,
-        system=parts.system,
-        params=params | parts.encoder,
+        system=assembly.system,
+        params=params | assembly.encoder,
         stats=stats,
         frozen={},
-        optimizer=parts.optimizer,
+        optimizer=optimizer,
     )
 
 

@@ -178,7 +178,7 @@ def _real_lengths(
 ) -> tuple[Array, Array]:
     """Real steps of modality s and of the text, `[B]` each."""
     if lengths is None:
-        return jnp.full(len(x), x.shape[1]), jnp.full(len(x), steps)
+        return jnp.full(x.shape[0], x.shape[1]), jnp.full(x.shape[0], steps)
     return lengths[s], lengths['t']
 
 

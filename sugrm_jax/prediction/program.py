@@ -50,13 +50,19 @@ def make_predict(model: nn.Module, text: TextEncoder, encoded: bool) -> Predict:
     return predict
 
 
-def predictions(outputs: Outputs) -> dict[str, Array]:
-    """Predictions by task, `[B]`; NaN where a sample lacks the task's modality."""
+def predictions(outputs: Outputs, modalities: tuple[str, ...]) -> dict[str, Array]:
+    """Predictions by task, `[B]`; NaN where a sample lacks the task's modality.
+
+    Args:
+      outputs: of the model.
+      modalities: that it was trained on; of others there is no prediction.
+    """
     return {
         task: jnp.where(outputs.present[task], x, jnp.nan)
         if task in outputs.present
         else x
         for task, x in outputs.prediction.items()
+        if task in ('m', *modalities)
     }
 
 

@@ -13,7 +13,7 @@ from sugrm_jax.layers.bert import BertConfig
 from sugrm_jax.layers.text import FILE, TextEncoder
 from sugrm_jax.models.system import System
 from sugrm_jax.training.checkpoint import read_best
-from sugrm_jax.training.setup import Experiment, Source, build
+from sugrm_jax.training.setup import Experiment, Source, assemble
 from sugrm_jax.types import Dataset, PyTree, Split
 
 
@@ -42,7 +42,7 @@ def restore(
     bert_config, encoder = _encoder(experiment)
     blank = blank_split(features)
     dataset = Dataset(blank, blank, blank, str(run), '', experiment.data.label_range)
-    parts = build(experiment, Source(dataset, None, bert_config, encoder))
+    parts = assemble(experiment, Source(dataset, None, bert_config, encoder))
     params, stats = jax.eval_shape(parts.init, jax.random.key(0))
     shapes = {'params': params | parts.encoder, **stats}
     weights = {'model': read_best(run, best_epoch, shapes)}

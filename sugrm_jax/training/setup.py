@@ -137,11 +137,11 @@ class Source:
     parts: Latest = dataclasses.field(default_factory=Latest)
 
 
-class Parts(NamedTuple):
-    """What runs have in common that differ in nothing but their seed.
+class Assembly(NamedTuple):
+    """The system and the data as it reads them.
 
     Attributes:
-      dataset, system, frozen, optimizer: see `Setup`.
+      dataset, system, frozen: see `Setup`.
       init: compiled; from a key to initial parameters of everything but the text
         encoder, and to statistics by Flax collection.
       encoder: initial parameters of the text encoder that is part of training, or {}.
@@ -150,9 +150,15 @@ class Parts(NamedTuple):
     dataset: Dataset
     system: System
     frozen: PyTree
-    optimizer: optax.GradientTransformation
     init: Callable[[jax.Array], tuple[dict[str, PyTree], dict[str, PyTree]]]
     encoder: PyTree
+
+
+class Parts(NamedTuple):
+    """What runs have in common that differ in nothing but their seed."""
+
+    assembly: Assembly
+    optimizer: optax.GradientTransformation
 
 
 def prepare(config: Mapping[str, Any], shared: Shared | None = None) -> Setup:
@@ -169,16 +175,17 @@ def prepare(config: Mapping[str, Any], shared: Shared | None = None) -> Setup:
     experiment = typed(Experiment, config)
     source = read(experiment, shared or Shared())
     parts = source.parts(experiment.unseeded, lambda: build(experiment, source))
-    params, stats = parts.init(jax.random.key(experiment.seed))
+    assembly, optimizer = parts
+    params, stats = assembly.init(jax.random.key(experiment.seed))
     return Setup(
         experiment=experiment,
-        dataset=parts.dataset,
+        dataset=assembly.dataset,
         scaling=source.scaling,
-        system=parts.system,
-        params=params | parts.encoder,
+        system=assembly.system,
+        params=params | assembly.encoder,
         stats=stats,
-        frozen=parts.frozen,
-        optimizer=parts.optimizer,
+        frozen=assembly.frozen,
+        optimizer=optimizer,
     )
 
 
@@ -205,28 +212,34 @@ def read(experiment: Experiment, shared: Shared) -> Source:
 
 def build(experiment: Experiment, source: Source) -> Parts:
     """The system and its optimiser, and the data as it reads them."""
+    assembly = assemble(experiment, source)
+    params, _ = jax.eval_shape(assembly.init, jax.random.key(0))
+    optimizer = make_optimizer(
+        experiment.optim,
+        params | assembly.encoder,
+        epochs=experiment.train.epochs,
+        steps_per_epoch=batch_count(
+            len(assembly.dataset.train), experiment.train.batch
+        ),
+        frozen=() if experiment.text.finetune else ('text',),
+    )
+    return Parts(assembly, optimizer)
+
+
+def assemble(experiment: Experiment, source: Source) -> Assembly:
+    """The system, and the data as it reads them."""
     text = TextEncoder(source.bert_config, experiment.text)
     system = models.build(experiment.model, experiment.objective, text)
     check_modalities(experiment.data.modalities, system)
     dataset, encoder = source.dataset, source.encoder
-    trained = experiment.text.finetune
-    if encoder and not trained and system.text_first:
+    if encoder and not experiment.text.finetune and system.text_first:
         packs = system.masks_padding
         encode = functools.partial(encode_texts, dataset, text, encoder, packs)
         dataset = source.encoded(packs, encode)
     part_of_training = dataset.train.text is None
-    init = make_init(system, dataset)
     inside = {'text': encoder} if part_of_training else {}
-    params, _ = jax.eval_shape(init, jax.random.key(0))
-    optimizer = make_optimizer(
-        experiment.optim,
-        params | inside,
-        epochs=experiment.train.epochs,
-        steps_per_epoch=batch_count(len(dataset.train), experiment.train.batch),
-        frozen=() if trained else ('text',),
-    )
     outside = {} if part_of_training else encoder
-    return Parts(dataset, system, outside, optimizer, init, inside)
+    return Assembly(dataset, system, outside, make_init(system, dataset), inside)
 
 
 def check_modalities(modalities: tuple[str, ...], system: System) -> None:
@@ -248,7 +261,7 @@ def check_modalities(modalities: tuple[str, ...], system: System) -> None:
 def make_init(
     system: System, dataset: Dataset
 ) -> Callable[[jax.Array], tuple[dict[str, PyTree], dict[str, PyTree]]]:
-    """What gives initial variables from a key, see `Parts.init`."""
+    """What gives initial variables from a key, see `Assembly.init`."""
     batch = gather(samples_of(dataset.train), Plan(np.zeros(1, np.int32)))
 
     # Compiled as one function, so that what is thrown away is never computed.

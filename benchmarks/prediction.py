@@ -27,7 +27,7 @@ from sugrm_jax.prediction import Predictor, artifact
 from sugrm_jax.types import Array, Split
 
 SIZES = (1, 32)
-ROUNDS = 20
+BATCHES, ROUNDS = 4, 20
 
 
 def part(split: Split, rows: np.ndarray) -> Split:
@@ -100,9 +100,8 @@ def main(arguments: list[str] | None = None) -> None:
             'exported': exported(predictor, folder / 'model'),
         }
         for size in SIZES:
-            count = min(len(split), 2 * size) // size
-            rows = [np.arange(i * size, (i + 1) * size) for i in range(count)]
-            found = per_second(functions, [part(split, x) for x in rows])
+            batches = np.resize(np.arange(len(split)), (BATCHES, size))
+            found = per_second(functions, [part(split, rows) for rows in batches])
             for name, value in found.items():
                 print(f'{name}, batch {size}: {value:.1f} utterances/s', flush=True)
 

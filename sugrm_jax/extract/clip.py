@@ -1,0 +1,66 @@
+"""The features of one piece of one media file."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from sugrm_jax.extract import acoustics, faces, media
+from sugrm_jax.extract.types import LONGEST, Features, Piece
+
+
+def describe() -> dict[str, dict]:
+    """What the features are, by modality; it is written beside them.
+
+    Raises:
+      UserError: a library is missing.
+    """
+    return {'audio': acoustics.describe(), 'vision': faces.describe()}
+
+
+def extract(piece: Piece) -> Features:
+    """Decodes a piece and measures voice and face.
+
+    What the piece lacks has length 0, and a sentence says why.
+
+    Raises:
+      UserError: a library is missing.
+    """
+    start = piece.start or 0.0
+    # A file that takes longer than it says must not fill the memory.
+    end = start + LONGEST if piece.end is None else piece.end
+    piece = dataclasses.replace(piece, end=end)
+    audio, audio_problem, heard = _audio(piece)
+    vision, vision_problem, seen = _vision(piece)
+    problems = [audio_problem] if audio_problem == vision_problem else []
+    problems = problems or [audio_problem, vision_problem]
+    return Features(audio, vision, tuple(filter(None, problems)), heard or seen)
+
+
+def _audio(piece: Piece) -> tuple[np.ndarray, str, bool]:
+    """Features, what was wrong with the sound, and whether it could be read."""
+    nothing = np.zeros((0, len(acoustics.NAMES)), np.float32)
+    try:
+        samples = media.sound(piece, acoustics.SAMPLE_RATE)
+    except media.Unreadable as error:
+        return nothing, f'unreadable: {error}', False
+    if samples is None:
+        return nothing, 'no sound track', True
+    if len(samples) < acoustics.SHORTEST * acoustics.SAMPLE_RATE:
+        return nothing, 'no sound there, or less than 0.06 s', True
+    if not samples.any():
+        return nothing, 'sound track is silent', True
+    return acoustics.acoustics(samples), '', True
+
+
+def _vision(piece: Piece) -> tuple[np.ndarray, str, bool]:
+    """Features, what was wrong with the picture, and whether it could be read."""
+    nothing = np.zeros((0, len(faces.geometry.NAMES)), np.float32)
+    try:
+        vision, count = faces.faces(media.pictures(piece, faces.RATE))
+    except media.Unreadable as error:
+        return nothing, f'unreadable: {error}', False
+    if not count:
+        return nothing, 'no picture', True
+    return vision, '' if len(vision) else f'no face in {count} frames', True

@@ -1,0 +1,106 @@
+"""Features of single clips, kept until the whole is written.
+
+Each is a file of its own, named by what it was made from: another clip under the same
+name, other times or another version of a library are another file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sugrm_jax.errors import UserError
+from sugrm_jax.extract.types import Features, Piece
+
+# How numpy and zipfile report a file that a full disk or a crash left behind.
+_DAMAGE = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile)
+_NAME = re.compile(r'\.?[0-9a-f]{64}\.npz(\.partial)?')
+
+
+def key(piece: Piece, description: Mapping[str, Any]) -> str:
+    """The name of a piece's features: 64 hexadecimal digits.
+
+    Args:
+      piece: its file's path, size and time of change count.
+      description: of the features, with the libraries' versions.
+
+    Raises:
+      UserError: the file is gone.
+    """
+    try:
+        status = os.stat(piece.path)
+    except OSError as error:
+        raise UserError(f'{piece.path} cannot be read: {error.strerror}.') from error
+    facts = [piece.path, status.st_size, status.st_mtime_ns, piece.start, piece.end]
+    text = json.dumps([*facts, description], sort_keys=True)
+    return hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
+
+
+def load(folder: Path, name: str) -> Features | None:
+    """Features kept under a name; None where there are none or they are damaged."""
+    try:
+        with np.load(folder / f'{name}.npz', allow_pickle=False) as file:
+            return Features(
+                audio=file['audio'],
+                vision=file['vision'],
+                problems=tuple(file['problems'].tolist()),
+                readable=bool(file['readable']),
+            )
+    except _DAMAGE:
+        return None
+
+
+def save(folder: Path, name: str, features: Features) -> None:
+    """Keeps features under a name, whole or not at all. Raises UserError: the disk."""
+    target = folder / f'{name}.npz'
+    partial = folder / f'.{name}.npz.partial'
+    with writing(target), replacing(partial, target), open(partial, 'wb') as file:
+        np.savez(
+            file,
+            audio=features.audio,
+            vision=features.vision,
+            problems=np.array(features.problems, dtype=str),
+            readable=np.array(features.readable),
+        )
+
+
+def clear(folder: Path) -> None:
+    """Removes what `save` wrote, and the folder if it held nothing else."""
+    for path in folder.iterdir():
+        if _NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+@contextlib.contextmanager
+def replacing(partial: Path, target: Path):
+    """`partial`, written inside, takes the place of `target`, or is cleared away."""
+    try:
+        yield
+        os.replace(partial, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def writing(path: Path):
+    """Turns a refusal of the disk into a sentence for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f'{path} could not be written: {error.strerror or error}. Free space there '
+            'or name another place; the same command then goes on.'
+        ) from error

@@ -172,7 +172,7 @@ def _find(clips: Path, row: Mapping[str, str], where: str, whole: bool) -> Path:
         found = [p for e in EXTENSIONS if (p := Path(f'{stem}.{e}')).is_file()]
         if len(found) > 1:
             raise UserError(
-                f'{where}: there are {found[0]} and {found[1]}; leave one of them there.'
+                f'{where}: there are {found[0]} and {found[1]}; keep one of them.'
             )
         if found and stem == video and not whole:
             raise UserError(

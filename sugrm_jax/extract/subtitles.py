@@ -111,7 +111,7 @@ def _said(lines: list[str]) -> str:
 
 
 def spoken(cues: list[Cue], start: float | None, end: float | None) -> str:
-    """The text of the cues whose middle lies in a stretch, in seconds; of all if None."""
+    """What is said from `start` to `end`, in seconds, by the middles of cues; or all."""
     return ' '.join(
         cue.text
         for cue in cues

@@ -1,0 +1,67 @@
+"""The command `python -m sugrm_jax.extract`: makes data files of videos."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from sugrm_jax.errors import UserError
+from sugrm_jax.extract.run import Extractor, extract_clip, extract_dataset
+
+GOES_ON = 'Stopped; what was extracted is kept, and the same command goes on.'
+
+
+def main(
+    arguments: Sequence[str] | None = None, extractor: Extractor | None = None
+) -> int:
+    """Runs the command; returns its exit status."""
+    options = _parse(arguments)
+    try:
+        _run(options, extractor)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m sugrm_jax.extract',
+        usage='%(prog)s CLIPS LABELS.csv OUT.pkl [--jobs=N]\n'
+        '       %(prog)s CLIP OUT.pkl [--text="…" | --subtitles=FILE] [--jobs=N]',
+        description='Makes a data file of a folder of clips and their labels, or of '
+        'one clip to predict on. docs/own_clips.md says more.',
+    )
+    parser.add_argument(
+        'paths', nargs='+', metavar='PATH', help='CLIPS LABELS.csv OUT.pkl, or CLIP OUT'
+    )
+    parser.add_argument('--text', help='what is said in the one clip')
+    parser.add_argument(
+        '--subtitles', help='.srt or .vtt of the one clip; each is an utterance'
+    )
+    parser.add_argument(
+        '--jobs', type=int, help='clips at a time (default: one for each processor)'
+    )
+    return parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace, extractor: Extractor | None) -> None:
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError(f'--jobs is 1 or more, not {options.jobs}.')
+    shared = {'jobs': options.jobs, 'extractor': extractor}
+    if len(options.paths) == 3:
+        for name in ('text', 'subtitles'):
+            if getattr(options, name) is not None:
+                raise UserError(
+                    f'--{name} is for one clip; for many write it in the labels.'
+                )
+        extract_dataset(*options.paths, **shared)
+    elif len(options.paths) == 2:
+        texts = {'text': options.text, 'subtitles': options.subtitles}
+        extract_clip(*options.paths, **texts, **shared)
+    else:
+        raise UserError(
+            f'{len(options.paths)} paths are given: name CLIPS LABELS.csv OUT.pkl, or '
+            'CLIP OUT.pkl for one clip.'
+        )

@@ -41,8 +41,9 @@ def extract(piece: Piece) -> Features:
 def _audio(piece: Piece) -> tuple[np.ndarray, str, bool]:
     """Features, what was wrong with the sound, and whether it could be read."""
     nothing = np.zeros((0, len(acoustics.NAMES)), np.float32)
+    damage = media.Damage()
     try:
-        samples = media.sound(piece, acoustics.SAMPLE_RATE)
+        samples = media.sound(piece, acoustics.SAMPLE_RATE, damage)
     except media.Unreadable as error:
         return nothing, f'unreadable: {error}', False
     if samples is None:
@@ -51,16 +52,25 @@ def _audio(piece: Piece) -> tuple[np.ndarray, str, bool]:
         return nothing, 'no sound there, or less than 0.06 s', True
     if not samples.any():
         return nothing, 'sound track is silent', True
-    return acoustics.acoustics(samples), '', True
+    return acoustics.acoustics(samples), _told('sound', damage), True
 
 
 def _vision(piece: Piece) -> tuple[np.ndarray, str, bool]:
     """Features, what was wrong with the picture, and whether it could be read."""
     nothing = np.zeros((0, len(faces.geometry.NAMES)), np.float32)
+    damage = media.Damage()
     try:
-        vision, count = faces.faces(media.pictures(piece, faces.RATE))
+        vision, count = faces.faces(media.pictures(piece, faces.RATE, damage))
     except media.Unreadable as error:
         return nothing, f'unreadable: {error}', False
     if not count:
         return nothing, 'no picture', True
-    return vision, '' if len(vision) else f'no face in {count} frames', True
+    if not len(vision):
+        return vision, f'no face in {count} frames', True
+    return vision, _told('picture', damage), True
+
+
+def _told(track: str, damage: media.Damage) -> str:
+    if not damage.packets:
+        return ''
+    return f'{track} track is damaged: {damage.packets} packets left out'

@@ -40,7 +40,8 @@ def faces(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, int]:
     mesh = library('mediapipe').solutions.face_mesh
     # A mesh follows the face from frame to frame, so every clip has one of its own.
     with mesh.FaceMesh(static_image_mode=False, max_num_faces=1) as tracker:
-        for count, frame in enumerate(frames, start=1):
+        for frame in frames:
+            count += 1
             found = tracker.process(frame).multi_face_landmarks
             if found:
                 rows.append(_row(found[0].landmark, *frame.shape[:2]))

@@ -1,11 +1,12 @@
 """Sound and pictures of a media file, decoded with PyAV (ffmpeg's libraries).
 
-A file that is damaged somewhere gives what comes before the damage.
+Of a damaged file the parts that can be decoded count.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -20,6 +21,11 @@ EXTENSIONS = ('mp4', 'mkv', 'webm', 'avi', 'mov', 'wav', 'mp3', 'flac')
 # landmarks are found on 192 × 192.
 LONGER_SIDE = 640
 
+# Seconds without sound that are a gap and no rounding of times.
+GAP = 0.05
+# Damaged packets of one track, after which the rest is given up.
+MOST_DAMAGE = 10_000
+
 _MICROSECONDS = 1_000_000  # the unit of ffmpeg's times of a whole file
 T = TypeVar('T')
 
@@ -28,13 +34,21 @@ class Unreadable(Exception):
     """The file is no media file, or is damaged before anything could be read."""
 
 
+@dataclasses.dataclass
+class Damage:
+    """Counts the packets of a track that could not be decoded."""
+
+    packets: int = 0
+
+
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[Any]:
     av = library('av')
     try:
         with av.open(path, metadata_errors='replace') as container:
             yield container
-    except (av.FFmpegError, OSError) as error:
+    # ValueError: PyAV about sizes, formats and names that make no sense.
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise Unreadable(getattr(error, 'strerror', None) or str(error)) from error
 
 
@@ -52,53 +66,92 @@ def duration(path: str) -> float:
         return max(ends, default=0.0) - _beginning(container)
 
 
-def sound(piece: Piece, rate: int) -> np.ndarray | None:
+def sound(piece: Piece, rate: int, damage: Damage) -> np.ndarray | None:
     """The sound of a piece, all channels mixed.
 
     Args:
       piece: what to decode.
       rate: samples per second, Hz.
+      damage: counts what could not be decoded.
 
     Returns:
-      Float32 `[S]` in ±1, or None without a sound track. A track that begins late is
-      preceded by silence, so that sound and picture begin together.
+      Float32 `[S]` in ±1, or None without a sound track. Gaps in it, also before it
+      begins, are silence, so that sound and picture stay together.
 
     Raises:
       Unreadable: see there.
     """
     start, end = piece.start or 0.0, piece.end
-    chunks, offset = [], None
     with _opened(piece.path) as container:
         if not container.streams.audio:
             return None
-        resampler = library('av').AudioResampler('flt', 'mono', rate)
-        for frame in _decoded(container, container.streams.audio[0], start):
-            time = frame.time - _beginning(container)
-            if end is not None and time >= end:
-                break
-            if time + frame.samples / frame.sample_rate <= start:
-                continue
-            offset = time if offset is None else offset
-            frame.pts = None  # or the resampler would fill gaps by its own rules
-            chunks += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-        chunks += [part.to_ndarray()[0] for part in resampler.resample(None)]
-    samples = np.concatenate([np.zeros(0, np.float32), *chunks])
-    return _trimmed(samples, (offset or 0.0) - start, rate, end and end - start)
+        timed = (
+            (frame.time - _beginning(container), frame)
+            for frame in _decoded(container, container.streams.audio[0], start, damage)
+        )
+        return placed(_resampled(timed, rate, start, end), rate, start, end)
 
 
-def _trimmed(
-    samples: np.ndarray, offset: float, rate: int, length: float | None
+def _resampled(
+    timed: Iterable[tuple[float, Any]], rate: int, start: float, end: float | None
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Stretches of sound without a gap: when each begins, seconds, and its samples."""
+    resampler, expected = None, 0.0
+    for time, frame in timed:
+        lasts = frame.samples / frame.sample_rate
+        if end is not None and time >= end:
+            break
+        if time + lasts <= start:
+            continue
+        if resampler is None or abs(time - expected) > GAP:
+            if resampler is not None:
+                yield expected, _samples(resampler, None)
+            resampler = library('av').AudioResampler('flt', 'mono', rate)
+            began, count = time, 0
+        frame.pts = None  # or the resampler would fill gaps by rules of its own
+        samples = _samples(resampler, frame)
+        yield began + count / rate, samples
+        count += len(samples)
+        expected = time + lasts
+    if resampler is not None:
+        yield began + count / rate, _samples(resampler, None)
+
+
+def _samples(resampler: Any, frame: Any) -> np.ndarray:
+    """What comes out of a resampler for a frame; for None what it still holds."""
+    parts = [part.to_ndarray()[0] for part in resampler.resample(frame)]
+    return np.concatenate([np.zeros(0, np.float32), *parts])
+
+
+def placed(
+    stretches: Iterable[tuple[float, np.ndarray]],
+    rate: int,
+    start: float,
+    end: float | None,
 ) -> np.ndarray:
-    """Samples from time 0 on, of which the first was at `offset` seconds."""
-    shift = round(offset * rate)
-    moved = np.pad(samples, (max(shift, 0), 0))[max(-shift, 0) :]
-    return moved if length is None else moved[: round(length * rate)]
+    """Sounds at their places, float32 `[S]`, from `start` on, silence between them.
+
+    Args:
+      stretches: when each begins, seconds, and its samples.
+      rate: samples per second, Hz.
+      start, end: seconds; without an end up to the last sample.
+    """
+    found = [(round((time - start) * rate), part) for time, part in stretches]
+    size = max([0, *(first + len(part) for first, part in found if len(part))])
+    if end is not None:
+        size = min(size, round((end - start) * rate))
+    sound = np.zeros(size, np.float32)
+    for first, part in found:
+        here = part[max(-first, 0) :][: max(size - max(first, 0), 0)]
+        sound[max(first, 0) :][: len(here)] = here
+    return sound
 
 
-def pictures(piece: Piece, rate: float) -> Iterator[np.ndarray]:
+def pictures(piece: Piece, rate: float, damage: Damage) -> Iterator[np.ndarray]:
     """The pictures of a piece, uint8 `[H, W, 3]`, RGB, upright, `rate` a second.
 
-    None at all without a picture track; a cover is none. Raises `Unreadable`.
+    None at all without a picture track; a cover is none. `damage` counts what could
+    not be decoded. Raises `Unreadable`.
     """
     cover = library('av').stream.Disposition.attached_pic
     with _opened(piece.path) as container:
@@ -109,8 +162,7 @@ def pictures(piece: Piece, rate: float) -> Iterator[np.ndarray]:
         beginning = _beginning(container)
         timed = (
             (frame.time - beginning, frame)
-            for frame in _decoded(container, tracks[0], start)
-            if frame.time is not None
+            for frame in _decoded(container, tracks[0], start, damage)
         )
         for frame, repeats in sampled(timed, rate, start, piece.end):
             upright = _upright(frame, float(tracks[0].sample_aspect_ratio or 1))
@@ -152,22 +204,31 @@ def _beginning(container: Any) -> float:
     return (container.start_time or 0) / _MICROSECONDS
 
 
-def _decoded(container: Any, stream: Any, start: float) -> Iterator[Any]:
-    """Frames from before `start` on, up to the end or the first damage."""
+def _decoded(
+    container: Any, stream: Any, start: float, damage: Damage
+) -> Iterator[Any]:
+    """Frames that have a time, from `start` or somewhat before it on."""
     error = library('av').FFmpegError
     if start > 0:
         container.seek(int((start + _beginning(container)) * _MICROSECONDS))
-    frames = iter(container.decode(stream))
-    for count in itertools.count():
+    packets, decoded = container.demux(stream), False
+    while True:
         try:
-            frame = next(frames)
+            frames = next(packets).decode()
         except StopIteration:
-            return
+            break
         except error:
-            if count == 0:
-                raise
-            return
-        yield frame
+            # Some damage repeats itself for ever: nothing is read any more.
+            damage.packets += 1
+            if damage.packets > MOST_DAMAGE:
+                break
+            continue
+        for frame in frames:
+            if frame.time is not None:
+                decoded = True
+                yield frame
+    if damage.packets and not decoded:
+        raise Unreadable('nothing of it can be decoded')
 
 
 def _upright(frame: Any, aspect: float) -> np.ndarray:

@@ -63,7 +63,7 @@ def check_clip(clip: str | Path) -> None:
         raise UserError(f'There is no file {clip}: name the clip.')
     if Path(clip).suffix.lstrip('.').lower() not in EXTENSIONS:
         raise UserError(
-            f'{clip} is not one of {", ".join(EXTENSIONS)}: convert it, or name another.'
+            f'{clip} is none of {", ".join(EXTENSIONS)}: convert it, or name another.'
         )
 
 

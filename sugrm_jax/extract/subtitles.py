@@ -111,7 +111,7 @@ def _said(lines: list[str]) -> str:
 
 
 def spoken(cues: list[Cue], start: float | None, end: float | None) -> str:
-    """What is said from `start` to `end`, in seconds, by the middles of cues; or all."""
+    """What is said from `start` to `end`, seconds, by the cues' middles; or all."""
     return ' '.join(
         cue.text
         for cue in cues

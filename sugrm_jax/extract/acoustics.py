@@ -3,8 +3,8 @@
 eGeMAPS v02 (Eyben et al., IEEE Transactions on Affective Computing 7(2), 2016) is the
 set that the field's work on affect in voices shares: loudness, spectral balance, pitch,
 jitter, shimmer, harmonicity and formants. openSMILE is its reference implementation.
-librosa, the usual library, computes neither jitter, shimmer, harmonicity nor formants,
-so features made with it would be one project's own.
+librosa, the usual library, has no jitter, shimmer or harmonicity, and what else is made
+with it would be one project's own choice.
 
 openSMILE's licence admits research, teaching and personal use, not commercial use.
 """
@@ -18,10 +18,9 @@ import numpy as np
 
 from sugrm_jax.extract.libraries import library, version
 
-# Samples per second, Hz: enough for all that the descriptors look at (up to 5.5 kHz).
+# Samples per second, Hz: the descriptors look at 8 kHz at most, half of it.
 SAMPLE_RATE = 16_000
-# Descriptors per second as openSMILE computes them, and after averaging, Hz. CMU-MOSI's
-# acoustic features have 20, too.
+# Descriptors per second as openSMILE computes them, and after averaging, Hz.
 DESCRIPTOR_RATE = 100.0
 RATE = 20.0
 WINDOW = round(DESCRIPTOR_RATE / RATE)

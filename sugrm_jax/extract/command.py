@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -12,13 +13,30 @@ from sugrm_jax.extract.run import Extractor, extract_clip, extract_dataset
 GOES_ON = 'Stopped; what was extracted is kept, and the same command goes on.'
 
 
+def run(
+    arguments: Sequence[str] | None = None, extractor: Extractor | None = None
+) -> int:
+    """As `main`, and stops on Ctrl-C and SIGTERM in order, with 128 + signal."""
+    # As an exception, so that workers are ended and half-written files cleared away.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(_stopped(number)))
+    try:
+        return main(arguments, extractor)
+    except KeyboardInterrupt:
+        return _stopped(signal.SIGINT)
+
+
+def _stopped(number: int) -> int:
+    print(GOES_ON, file=sys.stderr)
+    return 128 + number
+
+
 def main(
     arguments: Sequence[str] | None = None, extractor: Extractor | None = None
 ) -> int:
     """Runs the command; returns its exit status."""
     options = _parse(arguments)
     try:
-        _run(options, extractor)
+        _extract(options, extractor)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -46,7 +64,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _run(options: argparse.Namespace, extractor: Extractor | None) -> None:
+def _extract(options: argparse.Namespace, extractor: Extractor | None) -> None:
     if options.jobs is not None and options.jobs < 1:
         raise UserError(f'--jobs is 1 or more, not {options.jobs}.')
     shared = {'jobs': options.jobs, 'extractor': extractor}

@@ -1,7 +1,7 @@
 """Vision: the measures of a face in every frame that shows one.
 
-Landmarks are those of MediaPipe's FaceMesh 0.10.14, the last release line that carries
-its model inside the package: newer ones want a model file by path.
+Landmarks are those of FaceMesh in MediaPipe 0.10.14, whose model is inside the package;
+newer releases want a model file by path.
 """
 
 from __future__ import annotations

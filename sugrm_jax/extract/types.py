@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-# Longest utterance, seconds. MOSI's longest takes 52 s; models attend over all steps.
+# Longest utterance, seconds: models attend over all steps of it, and all utterances of
+# a file are padded to the longest.
 LONGEST = 60.0
 
 

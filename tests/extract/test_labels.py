@@ -119,7 +119,7 @@ TIMED = (*COLUMNS, 'start', 'end')
 def test_mistakes_in_a_row(rows, first, columns, files, message):
     with pytest.raises(UserError, match=message) as caught:
         rows(first, columns, files)
-    line = 3 if 'those of' in message else 2
+    line = 4 if 'those of' in message else 2
     assert f'labels.csv, line {line}' in str(caught.value)
 
 

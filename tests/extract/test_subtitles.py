@@ -89,7 +89,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match=r'none\.srt cannot be read: No such file'):
         read(tmp_path / 'none.srt')
     (tmp_path / 'a.srt').write_bytes(SRT.replace('great', 'gr\xe4t').encode('latin-1'))
-    with pytest.raises(UserError, match=r'not UTF-8 \(byte 43\): save it'):
+    with pytest.raises(UserError, match=r'not UTF-8 \(byte 44\): save it'):
         read(tmp_path / 'a.srt')
 
 

@@ -2,6 +2,7 @@
 
 entry points → prediction → training → models, results → objectives → layers → ground
                         ↘ data → ground
+extract → ground
 """
 
 import ast
@@ -23,6 +24,7 @@ ENTRY_POINTS = {'__init__', 'export', 'main', 'predict', 'report', 'sweep', 'tun
 BELOW = {
     'ground': {'ground'},
     'data': {'data', 'ground'},
+    'extract': {'extract', 'ground'},
     'results': {'results', 'ground'},
     'layers': {'layers', 'ground'},
     'objectives': {'objectives', 'layers', 'ground'},

@@ -87,10 +87,10 @@ def test_whatever_features_depend_on_is_in_their_name(pieces, tmp_path):
     }
     os.utime(piece.path, (1, 1))
     names.add(parts.key(piece, {}))
-    pathlib.Path(piece.path).write_text('other')
+    pathlib.Path(piece.path).write_text('longer')
     os.utime(piece.path, (1, 1))
     names.add(parts.key(piece, {}))
-    names.add(parts.key(pieces('x', 'other')[1], {}))
+    names.add(parts.key(pieces('x', 'longer')[1], {}))
     assert len(names) == 7
     with pytest.raises(UserError, match=r'none\.mp4 cannot be read: No such file'):
         parts.key(Piece(str(tmp_path / 'none.mp4')), {})

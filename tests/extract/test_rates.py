@@ -54,8 +54,8 @@ def shown(times, rate, start=0.0, end=None):
         ([0, 0.1], 10, 5, 6, []),
         ([0], 10, 0, None, []),
         ([], 10, 0, None, []),
-        # Frames that are out of order or together are shown for no time.
-        ([0, 0.1, 0.1, 0.05, 0.2], 10, 0, None, [0, 2, 4]),
+        # Of frames at the same time or out of order the last counts.
+        ([0, 0.1, 0.1, 0.05, 0.2], 10, 0, None, [0, 3, 4, 4]),
     ],
 )
 def test_what_is_shown_at_each_moment(times, rate, start, end, frames):

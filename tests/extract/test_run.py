@@ -205,7 +205,7 @@ def test_a_long_subtitle_is_refused(clip, tmp_path, capsys):
     [
         ('{clip} out.pkl', 'Give --text="…", or --subtitles=FILE'),
         ('{clip} out.pkl --text=a --subtitles=b', 'not both'),
-        ('{clip} out.pkl --text= ', '--text is empty'),
+        ('{clip} out.pkl --text=', '--text is empty'),
         ('{clip} out.pkl --text=a', 'takes 70 s, and 60 s is the most'),
         ('{clip} out.pkl --subtitles=none.srt', 'none.srt cannot be read'),
         ('{clip} out.txt --text=a', 'must end in .pkl, unlike out.txt'),

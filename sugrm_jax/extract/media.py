@@ -212,16 +212,20 @@ def _decoded(
     if start > 0:
         container.seek(int((start + _beginning(container)) * _MICROSECONDS))
     packets, decoded = container.demux(stream), False
-    while True:
+    # Some damage repeats itself for ever: then nothing is read any more.
+    while damage.packets <= MOST_DAMAGE:
         try:
-            frames = next(packets).decode()
+            packet = next(packets)
         except StopIteration:
             break
         except error:
-            # Some damage repeats itself for ever: nothing is read any more.
             damage.packets += 1
-            if damage.packets > MOST_DAMAGE:
-                break
+            packets = container.demux(stream)  # the old one is at its end
+            continue
+        try:
+            frames = packet.decode()
+        except error:
+            damage.packets += 1
             continue
         for frame in frames:
             if frame.time is not None:

@@ -48,6 +48,7 @@ def shown(times, rate, start=0.0, end=None):
         ([i / 10 for i in range(5)], 10, 0, None, [0, 1, 2, 3, 4]),
         # From a moment on: what is shown then began before.
         ([i / 10 for i in range(9)], 10, 0.25, 0.5, [2, 3, 4]),
+        ([i / 10 for i in range(9)], 10, 0.1, 0.1 + 0.2, [1, 2]),
         ([0, 1, 2], 2, 0.5, 1.5, [0, 1]),
         # A film that begins late, one that is over, one with one frame, none.
         ([0.3, 0.4], 10, 0, None, [0, 0, 0, 0, 1]),

@@ -46,16 +46,22 @@ def table(found: list[Row]) -> Table:
     shown = Table(box=None, pad_edge=False)
     names = list(found[0])
     for name in names:
-        if name == 'text':
+        if name == 'text':  # what gives way on a narrow terminal
             shown.add_column(name, max_width=40, no_wrap=True, overflow='ellipsis')
+        elif name == 'id':
+            shown.add_column(name, no_wrap=True, min_width=longest(found[:SHOWN]))
         else:
-            side = 'left' if name == 'id' else 'right'
-            shown.add_column(name, justify=side, no_wrap=True)
+            shown.add_column(name, justify='right', no_wrap=True, min_width=5)
     for row in found[:SHOWN]:
         shown.add_row(*(_cell(name, row[name]) for name in names))
     if len(found) > SHOWN:
         shown.caption = f'and {len(found) - SHOWN} more'
     return shown
+
+
+def longest(found: list[Row], most: int = 24) -> int:
+    """Characters of the longest id."""
+    return min(most, max(len(row['id']) for row in found))
 
 
 def _cell(name: str, value: Any) -> str:

@@ -52,7 +52,14 @@ def base(model: Mapping, objective: Mapping, groups: Mapping | None = None):
                 drop_partial=False,
                 average_decay=config_dict.placeholder(float),
             ),
-            train=dict(batch=32, eval_batch=64, epochs=100, patience=8),
+            train=dict(
+                batch=32,
+                eval_batch=64,
+                epochs=100,
+                patience=8,
+                # Probability that a sample of a train step loses a modality.
+                modality_dropout=0.0,
+            ),
             parallel=dict(shard_state=False),
         )
     )

@@ -53,6 +53,7 @@ def make_programs(setup: Setup, mesh: Mesh) -> Programs:
         objective=objective,
         optimizer=setup.optimizer,
         average_decay=average_decay,
+        lose=setup.lose,
     )
 
     placed = everywhere

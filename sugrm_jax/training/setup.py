@@ -21,6 +21,7 @@ from sugrm_jax.layers import bert, pretrained
 from sugrm_jax.layers.text import FILE, TextConfig, TextEncoder
 from sugrm_jax.models.system import System
 from sugrm_jax.training.fixed_text import encode_texts
+from sugrm_jax.training.modality_dropout import Lose, modality_dropout
 from sugrm_jax.training.optim import OptimConfig, make_optimizer
 from sugrm_jax.training.shared import Latest, Shared
 from sugrm_jax.types import MODALITIES, Dataset, Plan, PyTree
@@ -35,16 +36,20 @@ class TrainConfig:
       eval_batch: samples in an evaluation batch.
       epochs: at most.
       patience: epochs without a better validation MAE before the run stops.
+      modality_dropout: probability that, in a train step, a sample loses a modality
+        (`training.modality_dropout`); runs of before there was one had none.
     """
 
     batch: int
     eval_batch: int
     epochs: int
     patience: int
+    modality_dropout: float = 0.0
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            at_least(getattr(self, field.name), 1, field.name)
+        for name in ('batch', 'eval_batch', 'epochs', 'patience'):
+            at_least(getattr(self, name), 1, name)
+        between(self.modality_dropout, 0, 1, 'modality_dropout')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +109,7 @@ class Setup:
       stats: initial statistics, by Flax collection (`TrainState.stats`).
       frozen: parameters of a text encoder that is not part of training, or {}.
       optimizer: of `params`.
+      lose: takes modalities from the samples of a train step, or None.
     """
 
     experiment: Experiment
@@ -114,6 +120,7 @@ class Setup:
     stats: dict[str, PyTree]
     frozen: PyTree
     optimizer: optax.GradientTransformation
+    lose: Lose | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +148,7 @@ class Assembly(NamedTuple):
     """The system and the data as it reads them.
 
     Attributes:
-      dataset, system, frozen: see `Setup`.
+      dataset, system, frozen, lose: see `Setup`.
       init: compiled; from a key to initial parameters of everything but the text
         encoder, and to statistics by Flax collection.
       encoder: initial parameters of the text encoder that is part of training, or {}.
@@ -150,6 +157,7 @@ class Assembly(NamedTuple):
     dataset: Dataset
     system: System
     frozen: PyTree
+    lose: Lose | None
     init: Callable[[jax.Array], tuple[dict[str, PyTree], dict[str, PyTree]]]
     encoder: PyTree
 
@@ -186,6 +194,7 @@ def prepare(config: Mapping[str, Any], shared: Shared | None = None) -> Setup:
         stats=stats,
         frozen=assembly.frozen,
         optimizer=optimizer,
+        lose=assembly.lose,
     )
 
 
@@ -231,6 +240,7 @@ def assemble(experiment: Experiment, source: Source) -> Assembly:
     text = TextEncoder(source.bert_config, experiment.text)
     system = models.build(experiment.model, experiment.objective, text)
     check_modalities(experiment.data.modalities, system)
+    lose = modality_dropout(experiment.train.modality_dropout, system)
     dataset, encoder = source.dataset, source.encoder
     if encoder and not experiment.text.finetune and system.text_first:
         packs = system.masks_padding
@@ -239,7 +249,8 @@ def assemble(experiment: Experiment, source: Source) -> Assembly:
     part_of_training = dataset.train.text is None
     inside = {'text': encoder} if part_of_training else {}
     outside = {} if part_of_training else encoder
-    return Assembly(dataset, system, outside, make_init(system, dataset), inside)
+    init = make_init(system, dataset)
+    return Assembly(dataset, system, outside, lose, init, inside)
 
 
 def check_modalities(modalities: tuple[str, ...], system: System) -> None:

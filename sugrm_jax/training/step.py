@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from sugrm_jax.losses import weighted_mean
 from sugrm_jax.objectives import Objective
+from sugrm_jax.training.modality_dropout import Lose, modality_key
 from sugrm_jax.training.state import TrainState
 from sugrm_jax.types import Array, Batch, Outputs, PyTree
 
@@ -74,6 +75,7 @@ def train_step(
     objective: Objective,
     optimizer: optax.GradientTransformation,
     average_decay: float | None,
+    lose: Lose | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
     """One batch: gradient, parameters, memory, statistics.
 
@@ -89,12 +91,15 @@ def train_step(
       objective: gives the loss and updates the memory.
       optimizer: of the parameters.
       average_decay: of the moving average of the parameters; None when off.
+      lose: takes modalities from the samples (`modality_dropout`); None when off.
 
     Returns:
       The state after, and a report: `loss`, its terms by name, `grad_norm`, and
       `finite` bool `[B]`, whether each sample's loss is.
     """
     rngs = step_keys(key, state.step)
+    if lose is not None:
+        batch = lose(batch, modality_key(key, state.step))
     gradient = jax.value_and_grad(forward, has_aux=True)
     (loss, (outputs, stats, means, finite)), grads = gradient(
         state.params, state, batch, rngs, model=model, objective=objective

@@ -65,6 +65,9 @@ def identity(config: Mapping[str, Any], data_sha256: str) -> dict[str, Any]:
     # A file may be moved; what it holds is told by its fingerprint.
     config.pop('data.path')
     config.pop('parallel.shard_state')
+    # Off, it changes nothing, and runs of before there was one have no such field.
+    if not config.get('train.modality_dropout'):
+        config.pop('train.modality_dropout', None)
     return files.json_ready({'config': config, 'data_sha256': data_sha256})
 
 

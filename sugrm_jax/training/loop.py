@@ -26,10 +26,11 @@ from sugrm_jax.training.optim import drop_partial_group
 from sugrm_jax.training.plans import Plans
 from sugrm_jax.training.programs import compile_both, compile_evaluation, make_programs
 from sugrm_jax.training.progress import TrainingProgress
+from sugrm_jax.training.robustness import Robustness, robustness
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.shared import Shared
 from sugrm_jax.training.workdir import check_alike, claimed, identity, provenance
-from sugrm_jax.types import Plan, PyTree
+from sugrm_jax.types import Plan, PyTree, Split
 
 # Passes over the test split, of which the median tells the time of inference.
 TIMED_PASSES = 3
@@ -294,11 +295,24 @@ class Run:
 
     def predict(self, split_name: str, variables: PyTree) -> dict[str, np.ndarray]:
         """Predictions by task for a whole split."""
-        self._wait_for_evaluation()
         split = self.setup.dataset.splits[split_name]
-        plans = self.plans.whole[split_name]
+        return self._predict(split, self.plans.whole[split_name], variables)
+
+    def _predict(
+        self, split: Split, plans: list[Plan], variables: PyTree
+    ) -> dict[str, np.ndarray]:
+        self._wait_for_evaluation()
         step = self.programs.evaluate
         return evaluate.predict(step, variables, split, plans, self.mesh)
+
+    def _robustness(self, variables: PyTree) -> Robustness:
+        """Metrics of the test split without a modality, or with another's."""
+        dataset, system = self.setup.dataset, self.setup.system
+
+        def predict(split: Split) -> dict[str, np.ndarray]:
+            return self._predict(split, self.plans.of(split), variables)
+
+        return robustness(predict, dataset.test, system, dataset.label_range)
 
     def _end_epoch(self) -> dict[str, Any]:
         """Validates, records, and keeps the checkpoints; gives the epoch's row."""
@@ -347,6 +361,7 @@ class Run:
             name: self.predict(name, variables) for name in self.setup.dataset.splits
         }
         inference_ms = self._inference_ms(variables)
+        robust = self._robustness(variables)
         if not processes.leads():
             return None
         return record.write_results(
@@ -357,6 +372,7 @@ class Run:
             self.labels,
             predictions,
             inference_ms,
+            robust,
             self.console,
         )
 

@@ -46,24 +46,52 @@ class Plans:
             self._packed = max(
                 self._packers['train'].rows(self._index(epoch)) for epoch in epochs
             )
-        rows = batch_count(config.eval_batch, devices) * devices
-        self.whole = self._evaluation(splits, rows)
+        self._eval_rows = batch_count(config.eval_batch, devices) * devices
+        self.whole = self._evaluation(splits)
 
-    def _evaluation(self, splits: dict[str, Split], rows: int) -> dict[str, list[Plan]]:
-        parts = by_length if self._masked else everything
+    def _evaluation(self, splits: dict[str, Split]) -> dict[str, list[Plan]]:
         index = {
-            (name, share): batch_index(order, rows, rows, len(split))
+            (name, share): x
             for name, split in splits.items()
-            for share, order in parts(split)
+            for share, x in self._eval_index(split, cut=self._masked)
         }
-        packed: dict[float, int] = {}
+        # Rows of packed text in a batch, by share; the keys are what is compiled.
+        self._eval_packed = {share: 1 for _, share in index}
         for (name, share), x in index.items() if self._packers else ():
-            packed[share] = max(packed.get(share, 1), self._packers[name].rows(x))
+            needed = self._packers[name].rows(x)
+            self._eval_packed[share] = max(self._eval_packed[share], needed)
         whole = {name: [] for name in splits}
         for (name, share), x in index.items():
-            packing = self._packers[name](x, packed[share]) if self._packers else None
-            whole[name].append(Plan(x, packing, share))
+            whole[name].append(self._eval_plan(x, share, self._packers.get(name)))
         return whole
+
+    def _eval_index(self, split: Split, *, cut: bool) -> list[tuple[float, np.ndarray]]:
+        """Shares of the steps, and `Plan.index` of the utterances that they hold."""
+        parts = by_length(split) if cut else everything(split)
+        rows, fill = self._eval_rows, len(split)
+        return [(share, batch_index(x, rows, rows, fill)) for share, x in parts]
+
+    def _eval_plan(
+        self, index: np.ndarray, share: float, packer: TokenPacker | None
+    ) -> Plan:
+        if packer is None:
+            return Plan(index, share=share)
+        rows = max(self._eval_packed[share], packer.rows(index))
+        return Plan(index, packer(index, rows), share)
+
+    def of(self, split: Split) -> list[Plan]:
+        """Plans for all of a split with the shapes of these, but other lengths.
+
+        The batches have the shapes of `whole`'s, unless texts that are together now
+        need more packed rows.
+        """
+        # Where no batch is cut, one that is would be another program.
+        cut = 0.5 in self._eval_packed
+        packer = TokenPacker(split.tokens) if self._packers else None
+        return [
+            self._eval_plan(index, share, packer)
+            for share, index in self._eval_index(split, cut=cut)
+        ]
 
     @property
     def steps(self) -> int:

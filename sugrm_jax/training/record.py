@@ -17,6 +17,7 @@ from sugrm_jax.layers.text import FILE
 from sugrm_jax.results import files, unimodal
 from sugrm_jax.training import evaluate
 from sugrm_jax.training.checkpoint import Progress
+from sugrm_jax.training.robustness import Robustness
 from sugrm_jax.training.setup import Setup
 
 
@@ -49,6 +50,7 @@ def write_results(
     labels: dict[str, np.ndarray],
     predictions: dict[str, dict[str, np.ndarray]],
     inference_ms: float,
+    robustness: Robustness,
     console: Console,
 ) -> dict[str, Any]:
     """Writes everything that a finished run leaves, and prints the table.
@@ -63,6 +65,7 @@ def write_results(
       inference_ms: milliseconds to predict one test utterance, in batches as
         configured; without the text encoder where the data bring text features or a
         frozen encoder's are kept.
+      robustness: of the best parameters on the test split.
       console: where to print.
 
     Returns:
@@ -80,6 +83,7 @@ def write_results(
     files.write_predictions(workdir / files.PREDICTIONS, rows)
     results = _results(config, setup, progress, predictions)
     results['inference_ms'] = inference_ms
+    results['robustness'] = robustness
     results['unimodal'] = None
     if labels:
         train, path = dataset.train, workdir / files.LABELS

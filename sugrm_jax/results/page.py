@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sugrm_jax.config import flat
-from sugrm_jax.results import figures, files, html
+from sugrm_jax.results import figures, files, html, robustness
 from sugrm_jax.results.numbers import minus, number
 from sugrm_jax.results.unimodal import known
 from sugrm_jax.types import MODALITIES, TASKS
@@ -257,6 +257,7 @@ def write_report(workdir: str | Path) -> Path:
         _header(results, when),
         _metrics(results),
         _unimodal(results),
+        robustness.section(results),
         html.section('Figures', *pictures),
         _utterances(predictions),
         _provenance(results),

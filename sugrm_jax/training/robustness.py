@@ -2,8 +2,8 @@
 
 As the field's robustness benchmarks do (Hazarika et al., NAACL 2022; MultiBench, Liang
 et al., NeurIPS 2021), a modality is removed or spoilt at test time. Noise here is the
-modality of another utterance: it is as natural as the rest of the input and says nothing
-about the utterance, and tokens and features get it in the same way.
+modality of another utterance: it is as natural as the rest of the input and says
+nothing about the utterance, and tokens and features get it in the same way.
 """
 
 from __future__ import annotations

@@ -20,11 +20,10 @@ COLUMNS = (
 KINDS = (('removed', 'without {}'), ('noise', '{} of another utterance'))
 
 NOTE = (
-    'Test split, with the parameters above: a modality is absent from every utterance, '
-    'or every utterance has that of another one, drawn at random and the same in every '
-    'run. Below each figure, its difference to the unchanged split; a modality whose '
-    'rows differ little was used little. Left out is what cannot be done: text from a '
-    'system that needs it, anything removed where padding takes part.'
+    'A modality is absent from every utterance; or every utterance has that of another '
+    'one, drawn at random and the same in every run. Below each figure stands its '
+    'difference to the unchanged split. What cannot be done is left out: no text for a '
+    'system that needs it, and no absence where padding takes part.'
 )
 
 

@@ -205,7 +205,11 @@ def test_a_lost_modality_is_as_one_that_never_was(setup, programs):
     assert not packing.position[packing.group == 0].any()
 
 
-def test_no_gradient_reaches_a_lost_modality(setup):
+def test_no_gradient_reaches_a_lost_modality(lossy):
+    config = lossy.copy_and_resolve_references()
+    # Of all encoders the one that compiles soonest.
+    config.model.encoder = 'lstm'
+    setup = prepare(plain(config))
     batch = first_batch(setup)
     text = np.random.default_rng(0).normal(size=(8, 8, 32)).astype(np.float32)
     batch = batch.replace(text=text, packing=None)
@@ -254,25 +258,20 @@ def test_the_label_of_a_lost_modality_stays_in_that_step(setup, programs):
         stats=setup.stats,
     )
     asked = parallel.join(np.zeros(1, bool), mesh)
-    seed, seen = np.uint32(1), set()
+    seed, moved, kept = np.uint32(1), [], []
     for step in range(3):
-        batch = put_batch(samples, plan[step], mesh)
+        batch, index = put_batch(samples, plan[step], mesh), plan[step].index
         before = jax.device_get(setup.system.objective.labels(state.memory))
         state, _ = programs.train(state, batch, np.int32(2), seed, asked)
         after = jax.device_get(setup.system.objective.labels(state.memory))
-        key = module.modality_key(jax.random.key(seed), step)
-        lengths = module.lengths(setup.lose(batch, key))
-        for s in MODALITIES:
-            index = plan[step].index
+        lost = setup.lose(batch, module.modality_key(jax.random.key(seed), step))
+        # Before the first step there are no centres, and no label moves.
+        for s, length in module.lengths(lost).items() if step else ():
             real = index < len(setup.dataset.train)
-            moved = (before[s] != after[s])[index[real]]
-            kept = np.asarray(lengths[s] > 0)[real]
-            assert not moved[~kept].any()
-            # Before the first step there are no centres, and no label moves.
-            if step:
-                assert moved[kept].any()
-                seen |= {(s, bool(x)) for x in kept}
-    assert len(seen) == 6
+            moved.extend((before[s] != after[s])[index[real]])
+            kept.extend(np.asarray(length > 0)[real])
+    np.testing.assert_array_equal(moved, kept)
+    assert 10 < sum(kept) < 30  # of 13 samples with three modalities
 
 
 def test_a_stopped_run_ends_alike(lossy, common_programs, folder, monkeypatch):

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 
-import sugrm_jax
 from sugrm_jax.errors import UserError
 from sugrm_jax.prediction.predictor import Predictor
 from sugrm_jax.prediction.samples import Found
@@ -62,7 +61,7 @@ def read(
 
 def _run(command: list[str]) -> None:
     # The environment need not have this package installed.
-    home = str(pathlib.Path(sugrm_jax.__file__).parents[1])
+    home = str(pathlib.Path(__file__).parents[2])
     search = os.pathsep.join(filter(None, [home, os.environ.get('PYTHONPATH')]))
     try:
         done = subprocess.run(

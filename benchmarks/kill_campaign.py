@@ -252,6 +252,14 @@ def _content(path: pathlib.Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
+def summary(campaign: Campaign, done: int, started: float) -> str:
+    return (
+        f'{done} runs, {campaign.phases.total()} times {campaign.signum.name}, '
+        f'{len(campaign.faults)} faults, {time.monotonic() - started:.0f} s; '
+        f'unbroken: {campaign.seconds:.1f} s, {campaign.writes} writes'
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--runs', type=int, default=100)
@@ -266,15 +274,13 @@ def main() -> int:
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C: what there is so far
         for done in range(1, options.runs + 1):
             campaign.run(done, rng)
+            if done % TOLD == 0:
+                print(summary(campaign, done, started), file=sys.stderr, flush=True)
     for fault in campaign.faults:
         print(fault)
     for phase, count in campaign.phases.most_common():
         print(f'{phase:12}{count:5} kills')
-    print(
-        f'{done} runs, {campaign.phases.total()} times {campaign.signum.name}, '
-        f'{len(campaign.faults)} faults, {time.monotonic() - started:.0f} s; '
-        f'unbroken: {campaign.seconds:.1f} s, {campaign.writes} writes'
-    )
+    print(summary(campaign, done, started))
     if campaign.faults:
         print(f'Look into {folder}.')
         return 1

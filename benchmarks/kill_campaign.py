@@ -51,6 +51,9 @@ OTHER = ('seconds', 'seconds_per_epoch', 'inference_ms', 'command', 'resumed_by'
 # Seconds after which a process that was asked to stop hangs.
 PATIENCE = 120
 
+# Runs after which a line says how it goes.
+TOLD = 10
+
 
 @dataclasses.dataclass
 class Campaign:

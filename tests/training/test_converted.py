@@ -11,6 +11,7 @@ from sugrm_jax.config import plain
 from sugrm_jax.data.convert import convert
 from sugrm_jax.data.stored import Stored
 from sugrm_jax.training.setup import prepare
+from sugrm_jax.training.shared import Shared
 from tests.training.runs import Stop, assert_alike, cut, figures, stop_after
 
 
@@ -36,14 +37,16 @@ def converted(config, data_path, tmp_path, monkeypatch):
 def test_a_run_gives_the_same_and_goes_on_where_the_pickles_stopped(
     config, converted, tmp_path, monkeypatch
 ):
-    results = train(config, tmp_path / 'pickle')
-    again = train(converted, tmp_path / 'folder')
+    of_pickle, of_folder = Shared(), Shared()
+    results = train(config, tmp_path / 'pickle', shared=of_pickle)
+    again = train(converted, tmp_path / 'folder', shared=of_folder)
     assert figures(again) == figures(results)
     assert_alike(tmp_path / 'folder', tmp_path / 'pickle')
     with monkeypatch.context() as patch, pytest.raises(Stop):
         stop_after(patch, 4, cut)
-        train(config, tmp_path / 'moved')
-    assert figures(train(converted, tmp_path / 'moved')) == figures(results)
+        train(config, tmp_path / 'moved', shared=of_pickle)
+    moved = train(converted, tmp_path / 'moved', shared=of_folder)
+    assert figures(moved) == figures(results)
     assert_alike(tmp_path / 'moved', tmp_path / 'pickle')
 
 

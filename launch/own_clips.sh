@@ -33,3 +33,13 @@ rm -rf "$folder"/made "$folder"/made.pkl "$folder"/run "$folder"/model
     --subtitles="$folder/made/talk.srt" --out="$folder/talk.csv" --plot="$folder/talk.png"
 "$main" -m sugrm_jax.export --run="$folder/run" "$folder/model"
 "$main" "$folder/model/example.py"
+
+if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then
+    "$main" -m pip install --quiet selenium
+    "$main" -m sugrm_jax.app --run="$folder/run" --port=7861 &
+    trap 'kill %1 2>/dev/null; wait' EXIT
+    until curl --silent --output /dev/null http://127.0.0.1:7861/; do sleep 1; done
+    "$main" launch/photograph.py http://127.0.0.1:7861/ \
+        "$folder/made/talk.mp4" "$folder/made/talk.srt" "$folder/app.png"
+fi
+ls -l "$folder"/talk.csv "$folder"/*.png "$folder"/model

@@ -67,20 +67,21 @@ class LfLstm(MultimodalModel):
             last = lstm(features[s], length, deterministic)
             decide = uniform_dense(1, c.width, name=f'decision_{s}')
             decisions[s] = decide(drop(last))[:, 0]
-        return Outputs({'m': vote(decisions, lengths), **decisions})
+        # A modality learns its decision alone: in training no gradient goes through the
+        # vote. Outside of it one may ask what the vote depends on.
+        votes = decisions if deterministic else jax.lax.stop_gradient(decisions)
+        return Outputs({'m': vote(votes, lengths), **decisions})
 
 
 def vote(decisions: dict[str, Array], lengths: dict[str, Array] | None) -> Array:
     """The mean of the decisions of the modalities that are present, `[B]`.
-
-    A modality learns its decision alone: no gradient goes through the vote.
 
     Args:
       decisions: sentiment `[B]` by modality.
       lengths: real steps `[B]` by modality; one of length 0 has no vote, and where all
         are, the vote is 0. None: all have one.
     """
-    votes = jax.lax.stop_gradient(jnp.stack([decisions[s] for s in MODALITIES]))
+    votes = jnp.stack([decisions[s] for s in MODALITIES])
     present = jnp.ones_like(votes)
     if lengths is not None:
         present = jnp.stack([lengths[s] > 0 for s in MODALITIES])

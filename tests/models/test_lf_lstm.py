@@ -72,7 +72,10 @@ def test_each_decision_learns_the_label_by_itself():
     )
 
     def loss(params):
-        outputs = built.model.apply({'params': params}, x, real, True, method='fuse')
+        rngs = {'dropout': jax.random.key(0)}
+        outputs = built.model.apply(
+            {'params': params}, x, real, False, method='fuse', rngs=rngs
+        )
         present = {s: n > 0 for s, n in real.items()}
         terms = built.objective.loss(outputs.replace(present=present), batch, ())
         return sum(term.sum() for term in terms.values()), terms

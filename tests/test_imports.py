@@ -18,7 +18,8 @@ import sugrm_jax
 
 PACKAGE = pathlib.Path(sugrm_jax.__file__).parent
 CONFIGS = PACKAGE.parent / 'configs'
-ENTRY_POINTS = {'__init__', 'export', 'main', 'predict', 'report', 'sweep', 'tune'}
+COMMANDS = {'app', 'export', 'main', 'predict', 'report', 'sweep', 'tune'}
+ENTRY_POINTS = {'__init__', *COMMANDS}
 # Floor → the floors below it that it may import, its own included. A module on the
 # package's top level that is no entry point stands on the ground.
 BELOW = {

@@ -46,6 +46,15 @@ def make_tokenizer(
     return tokenize
 
 
+def word_pieces(folder: pathlib.Path, ids: np.ndarray) -> list[str]:
+    """The vocabulary's entries, such as 'un' and '##happy', of int `[L]` token ids.
+
+    Raises:
+      UserError: the folder has no usable tokenizer.
+    """
+    return _read(folder).convert_ids_to_tokens(ids.tolist())
+
+
 def no_tokens(texts: list[str]) -> np.ndarray:
     """Stands in for a tokenizer where it is not known which encoder will read."""
     return np.zeros((len(texts), 3, 1), np.int32)

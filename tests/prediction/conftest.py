@@ -1,6 +1,11 @@
 """Finished runs of several kinds, to predict with."""
 
+import contextlib
+import os
 import pickle
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -129,3 +134,44 @@ def assert_same(ours, theirs):
     assert ours.keys() == theirs.keys()
     for task, values in theirs.items():
         np.testing.assert_allclose(ours[task], values, atol=1e-5, err_msg=task)
+
+
+def fake_extraction(folder):
+    """A program in the place of python, that extracts the tiny data from any clip.
+
+    It has the test split's utterances, one a second.
+    """
+    raw = data()
+    times = {'start': np.arange(5.0), 'end': np.arange(5.0) + 1}
+    content = {'predict': raw['test'] | times, 'features': DESCRIBED}
+    (folder / 'extracted.pkl').write_bytes(pickle.dumps(content))
+    python = folder / 'fake_python'
+    python.write_text(f'#!/bin/sh\ncp "{folder}/extracted.pkl" "$4"\n')
+    python.chmod(0o755)
+    return str(python)
+
+
+@contextlib.contextmanager
+def app_running(run, scratch, *options):
+    """`sugrm_jax.app` in a process of its own: its address and the process.
+
+    Its temporary files go to `scratch`.
+    """
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, '-m', 'sugrm_jax.app', f'--run={run}', f'--port={port}']
+    process = subprocess.Popen(
+        [*command, *options],
+        env=os.environ | {'TMPDIR': str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        said = process.stdout.readline()
+        assert f'Open http://127.0.0.1:{port}/' in said, said + process.stdout.read()
+        yield f'http://127.0.0.1:{port}/', process
+    finally:
+        process.kill()
+        process.communicate()

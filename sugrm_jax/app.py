@@ -1,0 +1,110 @@
+"""A page in the browser that predicts the sentiment of clips, and shows why.
+
+python -m sugrm_jax.app --run=runs/demo
+python -m sugrm_jax.app --run=runs/mine --examples=DATA.pkl --port=8000
+
+Needs gradio: pip install -r requirements-app.txt. Ctrl-C ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+
+from sugrm_jax.errors import UserError
+
+LOOPBACK = ('127.0.0.1', 'localhost', '::1')
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: 2 for what the user can mend, 128 + signal when it was ended."""
+    options = _parse(arguments)
+    try:
+        if importlib.util.find_spec('gradio') is None:
+            raise UserError('It needs gradio: pip install -r requirements-app.txt')
+        return run(options)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser('python -m sugrm_jax.app', description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument('--run', required=True, help='folder of a finished run')
+    parser.add_argument('--port', type=int, default=7860, help='7860 by default')
+    parser.add_argument(
+        '--host',
+        default=LOOPBACK[0],
+        help='address to listen at; by default only this machine can reach the page',
+    )
+    parser.add_argument(
+        '--examples',
+        help="data file in MMSA format to choose from; by default the run's own",
+    )
+    parser.add_argument(
+        '--video_python',
+        help='python of the environment that requirements-video.txt was installed in '
+        '(the variable SUGRM_VIDEO_PYTHON by default)',
+    )
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until a signal comes; gives 128 + its number.
+
+    Raises:
+      UserError: the run or the examples cannot be read, or the port is taken.
+    """
+    # Heavy imports wait until the command line is known to be good.
+    from sugrm_jax.training.interrupt import Interrupted, StopRequest
+
+    try:
+        with (
+            StopRequest(),
+            tempfile.TemporaryDirectory(
+                prefix='sugrm_app_', ignore_cleanup_errors=True
+            ) as scratch,
+        ):
+            _serve(options, scratch)
+    except Interrupted as stop:
+        print('Stopped.', file=sys.stderr)
+        return 128 + stop.signum
+    raise AssertionError('it serves until it is stopped')
+
+
+def _serve(options: argparse.Namespace, scratch: str) -> None:
+    # Uploads, and whatever else is put aside for a while, end with the process. Gradio
+    # reads its settings when it is imported.
+    tempfile.tempdir = scratch
+    os.environ |= {
+        'GRADIO_TEMP_DIR': os.path.join(scratch, 'gradio'),
+        'GRADIO_ANALYTICS_ENABLED': 'False',
+    }
+    from sugrm_jax.parallel import keep_compiled
+    from sugrm_jax.prediction import Predictor, web
+    from sugrm_jax.prediction.explain import Explainer, read_examples
+    from sugrm_jax.terminal import Terminal
+
+    keep_compiled()
+    predictor = Predictor.load(options.run)
+    examples = read_examples(predictor, options.examples)
+    page = web.build(Explainer(predictor, examples, options.video_python))
+    address = web.serve(page, options.host, options.port)
+    console = Terminal()
+    if options.host not in LOOPBACK:
+        console.print('Whoever reaches this machine can use the page: it asks nobody.')
+    console.print(f'Open {address} (Ctrl-C ends it).', highlight=False, soft_wrap=True)
+    try:
+        threading.Event().wait()
+    finally:
+        page.close(verbose=False)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

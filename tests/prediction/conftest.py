@@ -163,7 +163,7 @@ def app_running(run, scratch, *options):
     command = [sys.executable, '-m', 'sugrm_jax.app', f'--run={run}', f'--port={port}']
     process = subprocess.Popen(
         [*command, *options],
-        env=os.environ | {'TMPDIR': str(scratch)},
+        env=os.environ | {'TMPDIR': str(scratch), 'GRADIO_TEMP_DIR': f'{scratch}/g'},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -189,11 +189,11 @@ def test_a_failed_extraction_names_the_file_and_not_its_folder(predictors, tmp_p
         ('what --> ever', False),
     ],
 )
-def test_the_length_of_a_clip_is_limited(cues, refused, tmp_path):
+def test_the_length_of_a_clip_is_limited(cues, refused, explainer, tmp_path):
     path = tmp_path / 'a.srt'
     path.write_text(f'1\n{cues}\nwords\n')
     if refused:
         with pytest.raises(UserError, match='may be 10 minutes long'):
-            check_length(path)
+            explainer.clip('a.mp4', '', str(path))
     else:
         check_length(path)

@@ -170,7 +170,9 @@ def app_running(run, scratch, *options):
     )
     try:
         said = process.stdout.readline()
-        assert f'Open http://127.0.0.1:{port}/' in said, said + process.stdout.read()
+        if f'Open http://127.0.0.1:{port}/' not in said:
+            process.kill()
+            pytest.fail(said + process.stdout.read())
         yield f'http://127.0.0.1:{port}/', process
     finally:
         process.kill()

@@ -11,3 +11,6 @@ os.environ.setdefault(
 )
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+# Compiling is most of what the tests of whole runs do, and nearly half of that is
+# LLVM's optimisation, of which tiny programs have little.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')

@@ -160,12 +160,12 @@ def test_a_stopped_command_goes_on(six, tmp_path, number):
         command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     kept = tmp_path / 'o.pkl.parts'
-    for _ in range(200):
+    for _ in range(1200):  # a minute: workers start slowly on a busy machine
         if kept.is_dir() and len(list(kept.glob('[0-9a-f]*.npz'))) == 5:
             break
         time.sleep(0.05)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.terminate()
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=90)
     assert process.returncode == 128 + number
     assert 'the same command goes on' in said and 'Traceback' not in said
     assert not (tmp_path / 'o.pkl').exists()

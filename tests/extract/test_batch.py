@@ -156,8 +156,14 @@ def test_a_stopped_command_goes_on(six, tmp_path, number):
     words = [sys.executable, '-c', COMMAND, folder, labels, tmp_path / 'o.pkl']
     command = [*map(str, words), '--jobs=2']
     # A group of its own, as a terminal makes: Ctrl-C reaches the workers, too.
+    # A shell's background job hands down that Ctrl-C is ignored.
     process = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     kept = tmp_path / 'o.pkl.parts'
     for _ in range(1200):  # a minute: workers start slowly on a busy machine

@@ -7,6 +7,7 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from sugrm_jax.data import description, fields, folder, mmsa, pickles, scaling
 from sugrm_jax.data.text import no_tokens
@@ -53,15 +54,10 @@ def convert(
             (target / name).mkdir()
             if not fixed_text:
                 split.pop('text', None)
-            for field in folder.SEQUENCES:
-                if field in split:
-                    say(f'Writing {field} of {name}')
-                    where = f'{path}, split {name}: {field}'
-                    array = fields.steps(split.pop(field), where)
-                    split[field] = folder.save_sequences(
-                        target / name / f'{field}.npy', array
-                    )
-                    del array
+            for field in [x for x in folder.SEQUENCES if x in split]:
+                say(f'Writing {field} of {name}')
+                where = f'{path}, split {name}: {field}'
+                _write(split, field, target / name / f'{field}.npy', where)
         sha256 = mmsa.fingerprint(path)
         dataset = mmsa.make_dataset(
             raw | said,
@@ -76,6 +72,12 @@ def convert(
         (target / folder.SCALING).write_bytes(statistics.to_bytes())
         folder.save_rest(target, raw, sha256, dataset.features)
     return dataset
+
+
+def _write(split: dict[str, Any], field: str, path: pathlib.Path, where: str) -> None:
+    """Writes the sequences of a field, lets go of them, and puts the file's there."""
+    array = fields.steps(split.pop(field), where)
+    split[field] = folder.save_sequences(path, array)
 
 
 @contextlib.contextmanager

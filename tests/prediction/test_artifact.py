@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks.prediction import padded
 from sugrm_jax import export
-from sugrm_jax.prediction.artifact import inputs_of
 from tests.prediction.conftest import KINDS, assert_same
 
 # Nothing of this package: -I leaves the checkout out of the search path.
@@ -24,16 +24,6 @@ inputs = dict(np.load(sys.argv[2]))
 np.savez(sys.argv[3], **model.call(weights, inputs))
 assert not any(name.split('.')[0] == 'sugrm_jax' for name in sys.modules)
 """
-
-
-def padded(predictor, split):
-    """A raw split as `metadata.json` says: features as in the file, padded."""
-    inputs = {}
-    for name, wanted in inputs_of(predictor, len(split)).items():
-        array = np.asarray(getattr(split, name))
-        widths = [(0, b - a) for a, b in zip(array.shape, wanted.shape, strict=True)]
-        inputs[name] = np.pad(array, widths).astype(wanted.dtype)
-    return inputs
 
 
 @pytest.mark.parametrize('kind', KINDS)

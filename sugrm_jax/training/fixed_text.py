@@ -42,11 +42,14 @@ def encode_texts(
         name: batch_index(np.arange(len(split)), size, size, len(split))
         for name, split in dataset.splits.items()
     }
-    # The same for all splits, so that one program does.
-    rows = max(packers[name].rows(x) for name, x in index.items())
+    # The same for all splits, so that one program does; only the test split may need
+    # more, for its texts must not change the shapes that others are encoded in.
+    rows = {name: packers[name].rows(x) for name, x in index.items()}
+    common = max(count for name, count in rows.items() if name != 'test')
 
     def encoded(name: str, split: Split) -> Iterator[Array]:
-        packing = packers[name](index[name], rows) if packs else None
+        wide = max(common, rows[name])
+        packing = packers[name](index[name], wide) if packs else None
         plan, samples = Plan(index[name], packing), samples_of(split)
         for i in range(len(index[name])):
             hidden = encode(params, gather(samples, plan[i]))

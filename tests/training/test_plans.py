@@ -8,8 +8,10 @@ import pytest
 
 from sugrm_jax import parallel
 from sugrm_jax.config import plain
+from sugrm_jax.layers.text import TokenPacker
 from sugrm_jax.training import evaluate
 from sugrm_jax.training import plans as plans_module
+from sugrm_jax.training.fixed_text import encode_texts
 from sugrm_jax.training.plans import Plans
 from sugrm_jax.training.programs import make_programs
 from sugrm_jax.training.setup import prepare
@@ -43,6 +45,43 @@ def test_all_batches_of_a_kind_have_the_same_packed_rows(setup):
     assert len(shapes) == 1
     whole = [plan for parts in plans.whole.values() for plan in parts]
     assert len({plan.packing.group.shape[1:] for plan in whole}) == 1
+
+
+def with_lengths(dataset, **steps):
+    """Texts of so many tokens each in some splits, of at most 8."""
+    changed = {}
+    for name, count in steps.items():
+        split = getattr(dataset, name)
+        tokens = np.zeros_like(split.tokens)
+        tokens[:, :2, :count] = [[[7], [1]]]
+        changed[name] = dataclasses.replace(split, tokens=tokens)
+    return dataclasses.replace(dataset, **changed)
+
+
+# Four short texts share two rows; four long ones have a row each.
+SHORT, LONG = 4, 8
+
+
+def test_the_test_split_has_no_say_in_how_others_are_packed(setup):
+    dataset = with_lengths(setup.dataset, train=SHORT, valid=SHORT, test=LONG)
+    whole = Plans(dataclasses.replace(setup, dataset=dataset), 1).whole
+    rows = {name: plans[0].packing.group.shape[1] for name, plans in whole.items()}
+    assert rows == {'train': 2, 'valid': 2, 'test': 4}
+
+
+def test_the_test_split_has_no_say_in_how_texts_are_encoded(setup, monkeypatch):
+    rows = []
+    original = TokenPacker.__call__
+
+    def spy(packer, index, count):
+        rows.append(count)
+        return original(packer, index, count)
+
+    monkeypatch.setattr(TokenPacker, '__call__', spy)
+    dataset = with_lengths(setup.dataset, train=SHORT, valid=SHORT, test=LONG)
+    params = setup.params['text']
+    encode_texts(dataset, setup.system.model.text, params, packs=True, size=4)
+    assert rows == [2, 2, 4]
 
 
 def test_an_epoch_beyond_the_planned_ones_gets_the_rows_it_needs(setup):

@@ -66,13 +66,22 @@ def in_one_value(number):
     return changed
 
 
-def silent(count):
-    """The first `count` utterances of every split lack audio."""
+def without(field, count):
+    """The first `count` utterances of every split have no step of audio or vision."""
 
     def change(split):
-        split['audio'][:count] = 0
-        length = split['audio_lengths']
-        split['audio_lengths'] = [0] * len(length[:count]) + length[count:]
+        split[field][:count] = 0
+        length = split[f'{field}_lengths']
+        split[f'{field}_lengths'] = [0] * len(length[:count]) + length[count:]
+
+    return everywhere(change)
+
+
+def speechless(count):
+    """The first `count` utterances of every split have no token."""
+
+    def change(split):
+        split['text_bert'][:count] = 0
 
     return everywhere(change)
 
@@ -114,8 +123,12 @@ TRAINED = {
     ),
     'one step of one feature': everywhere(one_number),
     'one word': everywhere(one_word),
-    'one utterance without audio': silent(1),
-    'no audio at all': silent(21),
+    'one utterance without audio': without('audio', 1),
+    'one utterance without vision': without('vision', 1),
+    'one utterance without text': speechless(1),
+    'no audio at all': without('audio', 21),
+    'no vision at all': without('vision', 21),
+    'no text at all': speechless(21),
     'a constant feature': everywhere(constant_feature),
 }
 REFUSED = {
@@ -158,6 +171,7 @@ OF_SUGRM = (
     'train smaller than the batch, all negative',
     'one step of one feature',
     'no audio at all',
+    'no text at all',
 )
 
 

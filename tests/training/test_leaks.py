@@ -54,9 +54,13 @@ def history(folder, *parts):
     return [{part: row[part] for part in parts} for row in rows]
 
 
+def other_labels(split):
+    split['regression_labels'] = split['regression_labels'][::-1].copy()
+
+
 def another(split):
     """Other labels and features, and texts as long as may be, packed with fewer."""
-    split['regression_labels'] = split['regression_labels'][::-1].copy()
+    other_labels(split)
     split['audio'], split['vision'] = 100 * split['audio'], -split['vision'] - 3
     count = len(split['id'])
     split['text_bert'] = np.ones((count, 3, 8), np.float32) * [[[7], [1], [0]]]
@@ -67,7 +71,7 @@ def fewer(split):
         split[field] = values[:4]
 
 
-CHANGES = [another, fewer]
+CHANGES = [other_labels, another, fewer]
 
 
 @pytest.fixture(scope='module')

@@ -205,7 +205,11 @@ def check_same(splits: dict[str, Split], path: str) -> None:
 
 
 def pad(splits: dict[str, Split], path: str) -> tuple[dict[str, Split], list[str]]:
-    """The splits with sequences as long as the longest split's, and notes on it.
+    """The splits with sequences of the same length, and notes on it.
+
+    Those of train and validation are as long as the longest there. Those of test may be
+    longer, for random draws have the shape of what is trained on: a test split that had
+    a say in it would change what is trained.
 
     Raises:
       UserError: that would take many times the memory.
@@ -215,21 +219,25 @@ def pad(splits: dict[str, Split], path: str) -> tuple[dict[str, Split], list[str
         if getattr(splits['train'], field) is None:
             continue
         sizes = {n: getattr(split, field).shape[axis] for n, split in splits.items()}
-        longest = max(sizes.values())
         _check_padding(splits, field, sizes, path)
+        trained = max(sizes['train'], sizes['valid'])
+        wanted = {n: max(trained, size * (n == 'test')) for n, size in sizes.items()}
         splits = {
             n: dataclasses.replace(
-                split, **{field: fields.pad(getattr(split, field), axis, longest)}
+                split, **{field: fields.pad(getattr(split, field), axis, wanted[n])}
             )
             for n, split in splits.items()
         }
-        if min(sizes.values()) < longest:
-            listed = ', '.join(f'{size} in {n}' for n, size in sizes.items())
+        if wanted != sizes:
             notes.append(
-                f'{_NAMES[field]} has sequences of different length ({listed}); all '
-                f'were padded with zeros to {longest}'
+                f'{_NAMES[field]} has sequences of different length ({_each(sizes)}); '
+                f'they were padded with zeros ({_each(wanted)})'
             )
     return splits, notes
+
+
+def _each(sizes: dict[str, int]) -> str:
+    return ', '.join(f'{size} in {name}' for name, size in sizes.items())
 
 
 def _check_padding(
@@ -241,10 +249,10 @@ def _check_padding(
     longest = max(sizes.values())
     after = sum(math.prod(x.shape) // sizes[n] * longest for n, x in arrays.items())
     if isinstance(arrays['train'], np.ndarray) and after > 2 * before + ROOM:
-        listed = ', '.join(f'{size} in {n}' for n, size in sizes.items())
         raise UserError(
             f'{path}: {_NAMES[field]} has sequences of very different length '
-            f'({listed}), and all would be padded to {longest}; cut the long ones.'
+            f'({_each(sizes)}), and all would be padded to {longest}; cut the long '
+            'ones.'
         )
 
 

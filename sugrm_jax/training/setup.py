@@ -272,14 +272,27 @@ def check_modalities(modalities: tuple[str, ...], system: System) -> None:
 def make_init(
     system: System, dataset: Dataset
 ) -> Callable[[jax.Array], tuple[dict[str, PyTree], dict[str, PyTree]]]:
-    """What gives initial variables from a key, see `Assembly.init`."""
-    batch = gather(samples_of(dataset.train), Plan(np.zeros(1, np.int32)))
+    """What gives initial variables from a key, see `Assembly.init`.
+
+    Raises:
+      UserError: the model cannot read sequences as long as those of the test split,
+        which may be longer than others.
+    """
+    one = Plan(np.zeros(1, np.int32))
+    batch, tested = (
+        gather(samples_of(split), one) for split in (dataset.train, dataset.test)
+    )
+
+    def variables(key, batch):
+        return system.model.init(key, jax.tree.map(jnp.asarray, batch), True)
 
     # Compiled as one function, so that what is thrown away is never computed.
     @jax.jit
     def init(key):
-        stats = system.model.init(key, jax.tree.map(jnp.asarray, batch), True)
+        stats = variables(key, batch)
         params = stats.pop('params')
         return {k: v for k, v in params.items() if k != 'text'}, stats
 
+    if jax.tree.map(np.shape, tested) != jax.tree.map(np.shape, batch):
+        jax.eval_shape(variables, jax.random.key(0), tested)
     return init

@@ -71,6 +71,16 @@ def fewer(split):
         split[field] = values[:4]
 
 
+def longer(split):
+    """Sequences of more steps than any others have."""
+    for field, axis in (('audio', 1), ('vision', 1), ('text_bert', 2)):
+        widths = [(0, 0)] * 3
+        widths[axis] = (0, 5)
+        split[field] = np.pad(split[field], widths, 'edge')
+        if axis == 1:
+            split[f'{field}_lengths'] = [n + 5 for n in split[f'{field}_lengths']]
+
+
 CHANGES = [other_labels, another, fewer]
 
 
@@ -81,7 +91,7 @@ def whole(tmp_path_factory):
     return folder, run(folder)
 
 
-@pytest.mark.parametrize('change', CHANGES)
+@pytest.mark.parametrize('change', [*CHANGES, longer])
 def test_the_test_split_changes_nothing_but_its_figures(whole, change, tmp_path):
     folder, results = whole
     changed = run(tmp_path / 'run', lambda data: change(data['test']))

@@ -149,7 +149,7 @@ def generated_labels(
     """
     scaled = unimodal / (multimodal + EPSILON) * multimodal_label
     new = (scaled + (multimodal_label + unimodal - multimodal)) / 2
-    return jnp.where(jnp.isnan(new), multimodal_label, new)
+    return jnp.where(jnp.isfinite(new), new, multimodal_label)
 
 
 def regenerate(

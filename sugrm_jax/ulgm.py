@@ -191,7 +191,7 @@ def generated_labels(
     offset = label_span * apart / jnp.where(limit > 0, limit, 1)
     sign = direction(multimodal, unimodal, centroids.positive, centroids.negative)
     new = multimodal_label + jnp.where(both_signs, sign, 0) * offset
-    return jnp.where(jnp.isnan(new), multimodal_label, new)
+    return jnp.where(jnp.isfinite(new), new, multimodal_label)
 
 
 def momentum_average(previous: Array, new: Array, epoch: Array) -> Array:

@@ -253,8 +253,9 @@ class EdgeCases(chex.TestCase):
             assert labels['a'][2] == wanted
 
 
-# All but the last binary order, in which a mean of such numbers may round to inf.
-FINITE = st.floats(-(2.0**126), 2.0**126, width=32) | st.floats(-4, 4, width=32)
+FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.floats(
+    -4, 4, width=32
+)
 
 
 @jax.jit
@@ -291,3 +292,20 @@ def test_labels_stay_finite_and_near_y_m(
         if bounded:
             assert (np.abs(generated[s]) <= 3 + 1e-5).all()
         np.testing.assert_array_equal(generated[s][~present[s]], labels[~present[s]])
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    stored=arrays.arrays(np.float32, (4, 2), elements=FINITE),
+    features=arrays.arrays(np.float32, (4, 4, 2), elements=FINITE),
+    # The average doubles them, and a span may be twice as large again.
+    labels=arrays.arrays(
+        np.float32, 4, elements=st.floats(-(2.0**125), 2.0**125, width=32)
+    ),
+)
+def test_labels_stay_finite_whatever_the_scale_of_those_given(stored, features, labels):
+    memory = seen(labels, stored, zero_is_positive=False)
+    everywhere = {s: np.ones(4, bool) for s in 'tav'}
+    features = dict(zip('mtav', features, strict=True))
+    for values in two_epochs(memory, features, everywhere, jnp.inf).values():
+        assert np.isfinite(values).all()

@@ -39,7 +39,9 @@ def timeline(rows: Sequence[Mapping[str, Any]], limit: float, title: str) -> Fig
         ax.set_ylabel(NAMES[task])
     axes[-1].set_xlabel('seconds' if timed else 'utterance')
     axes[-1].set_xlim(start.min(), end.max())
-    figure.suptitle(f'Predicted sentiment: {title}', fontweight='bold')
+    # A file may have dollar signs in its name, which are no formula.
+    words = f'Predicted sentiment: {title}'
+    figure.suptitle(words, fontweight='bold', parse_math=False)
     return figure
 
 

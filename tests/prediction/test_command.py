@@ -135,6 +135,11 @@ def test_bars_stand_where_the_utterances_are(timed):
     assert text.get_xlabel() == ('seconds' if timed else 'utterance')
 
 
+def test_a_name_with_dollar_signs_is_no_formula():
+    figure = timeline.timeline([{'text': '', 'm': 1.0}], 3.0, r'a$\foo{$.mp4')
+    assert timeline.png(figure).startswith(b'\x89PNG')
+
+
 def test_simulated_data_are_a_file_like_any_other(tmp_path, capsys):
     path = tmp_path / 'simulated.pkl'
     sizes = ['--train=6', '--valid=4', '--test=5', '--audio_length=9']

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from sugrm_jax.errors import UserError
 from sugrm_jax.extract import parts
 from sugrm_jax.extract.types import Features, Piece
 
@@ -54,6 +57,7 @@ def extract_all(
     description: dict,
     folder: Path,
     *,
+    decoding: Mapping[str, Any],
     jobs: int,
     extract: Extract,
     advance: Callable[[], None],
@@ -63,8 +67,10 @@ def extract_all(
 
     Args:
       pieces: what to decode.
-      description: of the features, see `parts.key`.
-      folder: where features are kept; those that are there are not made again.
+      description: of the features.
+      folder: where features are kept; those that are there are not made again. Of
+        what could not be read nothing is kept: a second run may have more luck.
+      decoding: what decodes, and how; other features are kept for another.
       jobs: how many pieces are decoded at a time.
       extract: of one piece; runs in a process of the pool.
       advance: called after each piece.
@@ -73,7 +79,8 @@ def extract_all(
     Raises:
       UserError: the disk is full, or what `extract` raises.
     """
-    names = [parts.key(piece, description) for piece in pieces]
+    made_with = {'features': description, 'decoding': decoding}
+    names = [parts.key(piece, made_with) for piece in pieces]
     with parts.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Features] = {}
@@ -87,10 +94,13 @@ def extract_all(
         for name, piece in zip(names, pieces, strict=True)
         if name not in found
     }
-    for name, features in _run(missing, jobs, extract, pool, description):
-        parts.save(folder, name, features)
+    count = Counter(names)
+    attempt = functools.partial(_attempt, extract, description)
+    for name, features in _run(missing, jobs, attempt, pool, description):
+        if features.readable:
+            parts.save(folder, name, features)
         found[name] = features
-        for _ in range(names.count(name)):
+        for _ in range(count[name]):
             advance()
     return [found[name] for name in names]
 
@@ -110,13 +120,12 @@ def _run(
     waiting = dict(missing)
     while waiting:
         suspects: dict[str, Piece] = {}
-        for name, features in _until_crash(waiting, jobs, extract, pool, suspects):
-            yield name, features
+        yield from _until_crash(waiting, jobs, extract, pool, suspects)
         for name, piece in suspects.items():
             crashed: dict[str, Piece] = {}
             yield from _until_crash({name: piece}, 1, extract, pool, crashed)
             if crashed:
-                yield name, _given_up(description)
+                yield name, _given_up(description, CRASHED)
 
 
 def _until_crash(
@@ -149,10 +158,21 @@ def _until_crash(
                 return
 
 
-def _given_up(description: dict) -> Features:
+def _attempt(extract: Extract, description: dict, piece: Piece) -> Features:
+    """The features of a piece, or none and what went wrong, of whatever kind it was."""
+    try:
+        return extract(piece)
+    except UserError:  # concerns all pieces, as a missing library does
+        raise
+    except Exception as error:
+        words = filter(None, [type(error).__name__, str(error)])
+        return _given_up(description, f'unreadable: {": ".join(words)}')
+
+
+def _given_up(description: dict, problem: str) -> Features:
     """No features, of the widths that the others have."""
     empty = {
         modality: np.zeros((0, len(about['names'])), np.float32)
         for modality, about in description.items()
     }
-    return Features(**empty, problems=(CRASHED,), readable=False)
+    return Features(**empty, problems=(problem,), readable=False)

@@ -48,8 +48,9 @@ def _opened(path: str) -> Iterator[Any]:
         with av.open(path, metadata_errors='replace') as container:
             yield container
     # ValueError: PyAV about sizes, formats and names that make no sense.
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise Unreadable(getattr(error, 'strerror', None) or str(error)) from error
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        said = getattr(error, 'strerror', None) or str(error)
+        raise Unreadable(said or 'memory ran out') from error
 
 
 def duration(path: str) -> float:

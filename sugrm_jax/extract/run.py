@@ -26,6 +26,7 @@ class Extractor:
 
     Attributes:
       describe: what the features are.
+      decoding: what decodes, and how.
       duration: of a file, seconds.
       extract: features of one piece, in a worker process.
       pool: see `batch.extract_all`.
@@ -34,12 +35,13 @@ class Extractor:
     def __init__(
         self,
         describe: Describe = clip.describe,
+        decoding: Describe = clip.decoding,
         duration: Duration = media.duration,
         extract: batch.Extract = clip.extract,
         pool: batch.Pool = batch.processes,
     ) -> None:
-        self.describe, self.duration = describe, duration
-        self.extract, self.pool = extract, pool
+        self.describe, self.decoding = describe, decoding
+        self.duration, self.extract, self.pool = duration, extract, pool
 
 
 def extract_dataset(
@@ -144,6 +146,7 @@ def _make(
             [utterance.piece for utterance in utterances],
             description,
             folder,
+            decoding=extractor.decoding(),
             jobs=jobs or os.cpu_count() or 1,
             extract=extractor.extract,
             advance=lambda: bar.advance(task),

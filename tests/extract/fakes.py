@@ -23,6 +23,10 @@ def describe() -> dict:
     return DESCRIPTION
 
 
+def decoding() -> dict:
+    return {'source': 'z'}
+
+
 def duration(path: str) -> float:
     """A clip is as many seconds long as its text says, 1 by default."""
     words = Path(path).read_text().split()
@@ -61,5 +65,5 @@ def threads(jobs: int) -> ThreadPoolExecutor:
 
 
 # Without processes of its own, which take time to start.
-EXTRACTOR = Extractor(describe, duration, extract, threads)
-SPAWNING = Extractor(describe, duration, extract)
+EXTRACTOR = Extractor(describe, decoding, duration, extract, threads)
+SPAWNING = Extractor(describe, decoding, duration, extract)

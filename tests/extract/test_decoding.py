@@ -13,7 +13,7 @@ pytest.importorskip('opensmile', reason='needs requirements-video.txt')
 pytest.importorskip('mediapipe', reason='needs requirements-video.txt')
 
 from sugrm_jax.extract import acoustics, command, faces, geometry, media  # noqa: E402
-from sugrm_jax.extract.clip import describe, extract  # noqa: E402
+from sugrm_jax.extract.clip import decoding, describe, extract  # noqa: E402
 from sugrm_jax.extract.types import Piece  # noqa: E402
 
 RATE, FPS = 16_000, 25
@@ -227,6 +227,21 @@ def test_files_that_are_no_media(tmp_path):
     assert not found.readable and len(found.problems) == 1
     assert found.problems[0].startswith('unreadable: Invalid data')
     assert not extract(Piece(str(tmp_path / 'none.mp4'))).readable
+
+
+def test_what_decodes_is_no_part_of_what_features_are():
+    assert decoding()['source'] == f'av {av.__version__}'
+    assert av.__version__ not in str(describe())
+
+
+def test_memory_that_runs_out_is_told(film, monkeypatch):
+    def greedy(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(av, 'open', greedy)
+    with pytest.raises(media.Unreadable, match='memory ran out'):
+        media.duration(film)
+    assert extract(Piece(film)).problems == ('unreadable: memory ran out',)
 
 
 def test_damage_in_the_middle_is_left_out_and_told(tmp_path):

@@ -6,12 +6,12 @@ import functools
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,12 @@ from sugrm_jax.errors import UserError
 from sugrm_jax.extract import parts
 from sugrm_jax.extract.types import Features, Piece
 
+Duration = Callable[[str], float]
 Extract = Callable[[Piece], Features]
 # Number of jobs → context of an executor.
 Pool = Callable[[int], Any]
+# What is worked on, and what is found.
+S, T = TypeVar('S'), TypeVar('T')
 
 CRASHED = 'decoding it ended the process: the file is damaged, or memory ran out'
 
@@ -50,6 +53,33 @@ def _quiet() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def lengths(
+    paths: Iterable[str], duration: Duration, *, jobs: int, pool: Pool = processes
+) -> dict[str, float | None]:
+    """How long files are, seconds, by path; None of one that cannot be read.
+
+    Args:
+      paths: the files.
+      duration: of one; runs in a process of the pool, since opening a file decodes its
+        beginning and can end in a crash, too.
+      jobs, pool: see `extract_all`.
+
+    Raises:
+      UserError: what `duration` raises.
+    """
+    measure = functools.partial(_length, duration)
+    return dict(_run({path: path for path in paths}, jobs, measure, pool, None))
+
+
+def _length(duration: Duration, path: str) -> float | None:
+    try:
+        return duration(path)
+    except UserError:  # concerns all files, as a missing library does
+        raise
+    except Exception:  # extracting will say what is wrong with the file
+        return None
 
 
 def extract_all(
@@ -96,7 +126,8 @@ def extract_all(
     }
     count = Counter(names)
     attempt = functools.partial(_attempt, extract, description)
-    for name, features in _run(missing, jobs, attempt, pool, description):
+    crashed = _given_up(description, CRASHED)
+    for name, features in _run(missing, jobs, attempt, pool, crashed):
         if features.readable:
             parts.save(folder, name, features)
         found[name] = features
@@ -106,53 +137,49 @@ def extract_all(
 
 
 def _run(
-    missing: dict[str, Piece],
-    jobs: int,
-    extract: Extract,
-    pool: Pool,
-    description: dict,
-) -> Iterator[tuple[str, Features]]:
-    """Features as they are finished.
+    tasks: Mapping[str, S], jobs: int, work: Callable[[S], T], pool: Pool, crashed: T
+) -> Iterator[tuple[str, T]]:
+    """What is found for each task, by name, as it is finished.
 
     A file that makes a decoder crash takes the whole pool with it. Those that were
-    under way are then tried alone, and the one that crashes again is given up.
+    under way are then tried alone; for the one that crashes again `crashed` is found.
     """
-    waiting = dict(missing)
+    waiting = dict(tasks)
     while waiting:
-        suspects: dict[str, Piece] = {}
-        yield from _until_crash(waiting, jobs, extract, pool, suspects)
-        for name, piece in suspects.items():
-            crashed: dict[str, Piece] = {}
-            yield from _until_crash({name: piece}, 1, extract, pool, crashed)
-            if crashed:
-                yield name, _given_up(description, CRASHED)
+        suspects: dict[str, S] = {}
+        yield from _until_crash(waiting, jobs, work, pool, suspects)
+        for name, task in suspects.items():
+            again: dict[str, S] = {}
+            yield from _until_crash({name: task}, 1, work, pool, again)
+            if again:
+                yield name, crashed
 
 
 def _until_crash(
-    waiting: dict[str, Piece],
+    waiting: dict[str, S],
     jobs: int,
-    extract: Extract,
+    work: Callable[[S], T],
     pool: Pool,
-    suspects: dict[str, Piece],
-) -> Iterator[tuple[str, Features]]:
-    """Features as they are finished, until all are or the pool breaks.
+    suspects: dict[str, S],
+) -> Iterator[tuple[str, T]]:
+    """What is found, as it is finished, until all is or the pool breaks.
 
     Args:
-      waiting: pieces by name; those that were begun are taken out.
-      jobs, extract, pool: see `extract_all`.
-      suspects: gets the pieces that were under way when the pool broke.
+      waiting: tasks by name; those that were begun are taken out.
+      jobs, work, pool: how many are done at a time, what is done, and where.
+      suspects: gets the tasks that were under way when the pool broke.
     """
-    under_way: dict[Any, tuple[str, Piece]] = {}
+    under_way: dict[Any, tuple[str, S]] = {}
     with pool(jobs) as executor:
         while waiting or under_way:
             try:
                 while waiting and len(under_way) < jobs:
                     name = next(iter(waiting))
-                    future = executor.submit(extract, waiting[name])
+                    future = executor.submit(work, waiting[name])
                     under_way[future] = name, waiting.pop(name)
                 for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    features = future.result()
-                    yield under_way.pop(future)[0], features
+                    found = future.result()
+                    yield under_way.pop(future)[0], found
             except BrokenProcessPool:
                 suspects.update(under_way.values())
                 return

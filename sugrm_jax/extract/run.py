@@ -15,7 +15,6 @@ from sugrm_jax.extract.types import Features, Utterance
 from sugrm_jax.terminal import Terminal
 
 Describe = Callable[[], dict]
-Duration = Callable[[str], float]
 
 # Rows of the table of problems; all are counted above it.
 SHOWN = 50
@@ -27,7 +26,7 @@ class Extractor:
     Attributes:
       describe: what the features are.
       decoding: what decodes, and how.
-      duration: of a file, seconds.
+      duration: of a file, seconds; of many in a worker process.
       extract: features of one piece, in a worker process.
       pool: see `batch.extract_all`.
     """
@@ -36,7 +35,7 @@ class Extractor:
         self,
         describe: Describe = clip.describe,
         decoding: Describe = clip.decoding,
-        duration: Duration = media.duration,
+        duration: batch.Duration = media.duration,
         extract: batch.Extract = clip.extract,
         pool: batch.Pool = batch.processes,
     ) -> None:
@@ -72,7 +71,7 @@ def extract_dataset(
     _check_out(out)
     description = extractor.describe()
     utterances = labels.read(table, clips)
-    _check_lengths(utterances, extractor.duration)
+    _check_lengths(utterances, jobs, extractor)
     _make(utterances, description, Path(out), jobs, terminal, extractor)
 
 
@@ -119,15 +118,22 @@ def _check_out(out: str | Path) -> None:
         raise UserError(f'{out} is there already: remove it, or name another file.')
 
 
-def _check_lengths(utterances: Sequence[Utterance], duration: Duration) -> None:
+def _check_lengths(
+    utterances: Sequence[Utterance], jobs: int | None, extractor: Extractor
+) -> None:
     """Refuses whole files that are too long; what cannot be read is told later."""
-    for utterance in utterances:
-        if utterance.piece.end is None:
-            try:
-                seconds = duration(utterance.piece.path)
-            except media.Unreadable:
-                continue
-            single.check_length(seconds, utterance.piece.path)
+    whole = [u.piece.path for u in utterances if u.piece.end is None]
+    found = batch.lengths(
+        whole, extractor.duration, jobs=_processors(jobs), pool=extractor.pool
+    )
+    for path in whole:
+        seconds = found[path]
+        if seconds is not None:
+            single.check_length(seconds, path)
+
+
+def _processors(jobs: int | None) -> int:
+    return jobs or os.cpu_count() or 1
 
 
 def _make(
@@ -147,7 +153,7 @@ def _make(
             description,
             folder,
             decoding=extractor.decoding(),
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=_processors(jobs),
             extract=extractor.extract,
             advance=lambda: bar.advance(task),
             pool=extractor.pool,

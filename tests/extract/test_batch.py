@@ -197,6 +197,22 @@ def test_a_clip_that_ends_its_process_is_given_up_alone(pieces, tmp_path):
     assert (found[1].audio.shape, found[1].vision.shape) == ((0, 2), (0, 1))
 
 
+def test_files_whose_length_is_not_known(pieces):
+    paths = [piece.path for piece in pieces('seconds=3', 'broken', 'odd', 'seconds=4')]
+    found = batch.lengths(paths, fakes.duration, jobs=2, pool=fakes.threads)
+    assert [found[path] for path in paths] == [3, None, None, 4]
+
+
+def duration(path):
+    raise UserError('a library is missing')
+
+
+def test_a_missing_library_is_told_with_the_first_length(pieces):
+    paths = [piece.path for piece in pieces('audio')]
+    with pytest.raises(UserError, match='a library is missing'):
+        batch.lengths(paths, duration, jobs=1, pool=fakes.threads)
+
+
 COMMAND = (
     'import sys; from sugrm_jax.extract.command import run; '
     'from tests.extract.fakes import SPAWNING; '

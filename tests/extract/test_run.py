@@ -148,6 +148,13 @@ def test_clips_that_take_too_long_are_refused_first(six, tmp_path):
     assert not fakes.calls(folder)
 
 
+def test_a_clip_that_ends_a_process_does_not_end_the_command(six, tmp_path):
+    folder, labels = six
+    (folder / 'v3' / 'c3.mp4').write_text('crash')
+    said = extracted(folder, labels, tmp_path / 'out.pkl', fakes.SPAWNING)
+    assert 'out.pkl: 6 utterances, 5 with audio, 5 with vision' in said
+
+
 def test_a_full_disk_leaves_no_half_file(six, tmp_path, monkeypatch):
     def full(content, file, protocol):
         file.write(b'half')

@@ -31,7 +31,8 @@ def assemble(
     Returns:
       By split `id`, `raw_text`, `audio` and `vision` `[N, L, D]` with `L` the longest
       of all splits (1 at least), `audio_lengths`, `vision_lengths`, and the labels. In
-      `predict`, which has none, `start` and `end`, float32 `[N]`, seconds.
+      `predict`, which has none, `start` and `end`, float32 `[N]`, seconds, and
+      `problems`, texts `[N]`, '' where all went well.
     """
     longest = {
         modality: max([1, *(len(getattr(f, modality)) for f in features)])
@@ -68,6 +69,7 @@ def _split(
         for field in ('start', 'end'):
             values = [getattr(u.piece, field) for u in utterances]
             split[field] = np.array(values, np.float32)
+        split['problems'] = np.array(['; '.join(f.problems) for f in features])
     return split
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from sugrm_jax.errors import UserError
 from sugrm_jax.extract import parts
 from sugrm_jax.extract.types import Features, Piece
 
+Duration = Callable[[str], float]
 Extract = Callable[[Piece], Features]
 # Number of jobs → context of an executor.
 Pool = Callable[[int], Any]
+# What is worked on, and what is found.
+S, T = TypeVar('S'), TypeVar('T')
 
 CRASHED = 'decoding it ended the process: the file is damaged, or memory ran out'
 
@@ -49,11 +55,39 @@ def _quiet() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
+def lengths(
+    paths: Iterable[str], duration: Duration, *, jobs: int, pool: Pool = processes
+) -> dict[str, float | None]:
+    """How long files are, seconds, by path; None of one that cannot be read.
+
+    Args:
+      paths: the files.
+      duration: of one; runs in a process of the pool, since opening a file decodes its
+        beginning and can end in a crash, too.
+      jobs, pool: see `extract_all`.
+
+    Raises:
+      UserError: what `duration` raises.
+    """
+    measure = functools.partial(_length, duration)
+    return dict(_run({path: path for path in paths}, jobs, measure, pool, None))
+
+
+def _length(duration: Duration, path: str) -> float | None:
+    try:
+        return duration(path)
+    except UserError:  # concerns all files, as a missing library does
+        raise
+    except Exception:  # extracting will say what is wrong with the file
+        return None
+
+
 def extract_all(
     pieces: Sequence[Piece],
     description: dict,
     folder: Path,
     *,
+    decoding: Mapping[str, Any],
     jobs: int,
     extract: Extract,
     advance: Callable[[], None],
@@ -63,8 +97,10 @@ def extract_all(
 
     Args:
       pieces: what to decode.
-      description: of the features, see `parts.key`.
-      folder: where features are kept; those that are there are not made again.
+      description: of the features.
+      folder: where features are kept; those that are there are not made again. Of
+        what could not be read nothing is kept: a second run may have more luck.
+      decoding: what decodes, and how; other features are kept for another.
       jobs: how many pieces are decoded at a time.
       extract: of one piece; runs in a process of the pool.
       advance: called after each piece.
@@ -73,7 +109,8 @@ def extract_all(
     Raises:
       UserError: the disk is full, or what `extract` raises.
     """
-    names = [parts.key(piece, description) for piece in pieces]
+    made_with = {'features': description, 'decoding': decoding}
+    names = [parts.key(piece, made_with) for piece in pieces]
     with parts.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Features] = {}
@@ -87,72 +124,82 @@ def extract_all(
         for name, piece in zip(names, pieces, strict=True)
         if name not in found
     }
-    for name, features in _run(missing, jobs, extract, pool, description):
-        parts.save(folder, name, features)
+    count = Counter(names)
+    attempt = functools.partial(_attempt, extract, description)
+    crashed = _given_up(description, CRASHED)
+    for name, features in _run(missing, jobs, attempt, pool, crashed):
+        if features.readable:
+            parts.save(folder, name, features)
         found[name] = features
-        for _ in range(names.count(name)):
+        for _ in range(count[name]):
             advance()
     return [found[name] for name in names]
 
 
 def _run(
-    missing: dict[str, Piece],
-    jobs: int,
-    extract: Extract,
-    pool: Pool,
-    description: dict,
-) -> Iterator[tuple[str, Features]]:
-    """Features as they are finished.
+    tasks: Mapping[str, S], jobs: int, work: Callable[[S], T], pool: Pool, crashed: T
+) -> Iterator[tuple[str, T]]:
+    """What is found for each task, by name, as it is finished.
 
     A file that makes a decoder crash takes the whole pool with it. Those that were
-    under way are then tried alone, and the one that crashes again is given up.
+    under way are then tried alone; for the one that crashes again `crashed` is found.
     """
-    waiting = dict(missing)
+    waiting = dict(tasks)
     while waiting:
-        suspects: dict[str, Piece] = {}
-        for name, features in _until_crash(waiting, jobs, extract, pool, suspects):
-            yield name, features
-        for name, piece in suspects.items():
-            crashed: dict[str, Piece] = {}
-            yield from _until_crash({name: piece}, 1, extract, pool, crashed)
-            if crashed:
-                yield name, _given_up(description)
+        suspects: dict[str, S] = {}
+        yield from _until_crash(waiting, jobs, work, pool, suspects)
+        for name, task in suspects.items():
+            again: dict[str, S] = {}
+            yield from _until_crash({name: task}, 1, work, pool, again)
+            if again:
+                yield name, crashed
 
 
 def _until_crash(
-    waiting: dict[str, Piece],
+    waiting: dict[str, S],
     jobs: int,
-    extract: Extract,
+    work: Callable[[S], T],
     pool: Pool,
-    suspects: dict[str, Piece],
-) -> Iterator[tuple[str, Features]]:
-    """Features as they are finished, until all are or the pool breaks.
+    suspects: dict[str, S],
+) -> Iterator[tuple[str, T]]:
+    """What is found, as it is finished, until all is or the pool breaks.
 
     Args:
-      waiting: pieces by name; those that were begun are taken out.
-      jobs, extract, pool: see `extract_all`.
-      suspects: gets the pieces that were under way when the pool broke.
+      waiting: tasks by name; those that were begun are taken out.
+      jobs, work, pool: how many are done at a time, what is done, and where.
+      suspects: gets the tasks that were under way when the pool broke.
     """
-    under_way: dict[Any, tuple[str, Piece]] = {}
+    under_way: dict[Any, tuple[str, S]] = {}
     with pool(jobs) as executor:
         while waiting or under_way:
             try:
                 while waiting and len(under_way) < jobs:
                     name = next(iter(waiting))
-                    future = executor.submit(extract, waiting[name])
+                    future = executor.submit(work, waiting[name])
                     under_way[future] = name, waiting.pop(name)
                 for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    features = future.result()
-                    yield under_way.pop(future)[0], features
+                    found = future.result()
+                    yield under_way.pop(future)[0], found
             except BrokenProcessPool:
                 suspects.update(under_way.values())
                 return
 
 
-def _given_up(description: dict) -> Features:
+def _attempt(extract: Extract, description: dict, piece: Piece) -> Features:
+    """The features of a piece, or none and what went wrong, of whatever kind it was."""
+    try:
+        return extract(piece)
+    except UserError:  # concerns all pieces, as a missing library does
+        raise
+    except Exception as error:
+        words = filter(None, [type(error).__name__, str(error)])
+        return _given_up(description, f'unreadable: {": ".join(words)}')
+
+
+def _given_up(description: dict, problem: str) -> Features:
     """No features, of the widths that the others have."""
     empty = {
         modality: np.zeros((0, len(about['names'])), np.float32)
         for modality, about in description.items()
     }
-    return Features(**empty, problems=(CRASHED,), readable=False)
+    return Features(**empty, problems=(problem,), readable=False)

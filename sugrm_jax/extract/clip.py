@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from sugrm_jax.extract import acoustics, faces, media
+from sugrm_jax.extract.libraries import version
 from sugrm_jax.extract.types import LONGEST, Features, Piece
 
 
@@ -17,6 +18,26 @@ def describe() -> dict[str, dict]:
       UserError: a library is missing.
     """
     return {'audio': acoustics.describe(), 'vision': faces.describe()}
+
+
+def decoding() -> dict:
+    """What decodes, and how.
+
+    It is no part of `describe`: a run reads features that another version of PyAV
+    decoded for, but those that are kept for going on are not mixed.
+
+    Raises:
+      UserError: a library is missing.
+    """
+    return {
+        'source': f'av {version("av")}',
+        'sample_rate_hz': acoustics.SAMPLE_RATE,
+        'shortest_s': acoustics.SHORTEST,
+        'longest_s': LONGEST,
+        'longer_side_px': media.LONGER_SIDE,
+        'gap_s': media.GAP,
+        'most_damage': media.MOST_DAMAGE,
+    }
 
 
 def extract(piece: Piece) -> Features:

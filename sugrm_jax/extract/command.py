@@ -54,7 +54,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         'paths', nargs='+', metavar='PATH', help='CLIPS LABELS.csv OUT.pkl, or CLIP OUT'
     )
-    parser.add_argument('--text', help='what is said in the one clip')
+    parser.add_argument(
+        '--text',
+        help='what is said in the one clip; - reads it from standard input, in UTF-8',
+    )
     parser.add_argument(
         '--subtitles', help='.srt or .vtt of the one clip; each is an utterance'
     )
@@ -76,10 +79,24 @@ def _extract(options: argparse.Namespace, extractor: Extractor | None) -> None:
                 )
         extract_dataset(*options.paths, **shared)
     elif len(options.paths) == 2:
-        texts = {'text': options.text, 'subtitles': options.subtitles}
+        # With subtitles --text is refused: nobody should be waiting for it before.
+        asked = options.text == '-' and options.subtitles is None
+        text = _standard_input() if asked else options.text
+        texts = {'text': text, 'subtitles': options.subtitles}
         extract_clip(*options.paths, **texts, **shared)
     else:
         raise UserError(
             f'{len(options.paths)} paths are given: name CLIPS LABELS.csv OUT.pkl, or '
             'CLIP OUT.pkl for one clip.'
         )
+
+
+def _standard_input() -> str:
+    content = sys.stdin.buffer.read() if sys.stdin else b''  # None: it is closed
+    try:
+        return content.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f'The text on standard input is not UTF-8 (byte {error.start}): write it '
+            'with that encoding.'
+        ) from error

@@ -21,7 +21,7 @@ EXTENSIONS = ('mp4', 'mkv', 'webm', 'avi', 'mov', 'wav', 'mp3', 'flac')
 # landmarks are found on 192 × 192.
 LONGER_SIDE = 640
 
-# Seconds without sound that are a gap and no rounding of times.
+# Seconds by which sound may be early or late; more is a gap, not a rounding of times.
 GAP = 0.05
 # Damaged packets of one track, after which the rest is given up.
 MOST_DAMAGE = 10_000
@@ -48,8 +48,9 @@ def _opened(path: str) -> Iterator[Any]:
         with av.open(path, metadata_errors='replace') as container:
             yield container
     # ValueError: PyAV about sizes, formats and names that make no sense.
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise Unreadable(getattr(error, 'strerror', None) or str(error)) from error
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        said = getattr(error, 'strerror', None) or str(error)
+        raise Unreadable(said or 'memory ran out') from error
 
 
 def duration(path: str) -> float:
@@ -96,23 +97,25 @@ def _resampled(
     timed: Iterable[tuple[float, Any]], rate: int, start: float, end: float | None
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Stretches of sound without a gap: when each begins, seconds, and its samples."""
-    resampler, expected = None, 0.0
+    resampler, began, given, count = None, 0.0, 0.0, 0
     for time, frame in timed:
         lasts = frame.samples / frame.sample_rate
         if end is not None and time >= end:
             break
         if time + lasts <= start:
             continue
-        if resampler is None or abs(time - expected) > GAP:
+        # Compared with where the sound would be put, not with the end of the frame
+        # before: packets that are lost here and there are small gaps, and add up.
+        if resampler is None or abs(time - (began + given)) > GAP:
             if resampler is not None:
-                yield expected, _samples(resampler, None)
+                yield began + count / rate, _samples(resampler, None)
             resampler = library('av').AudioResampler('flt', 'mono', rate)
-            began, count = time, 0
+            began, given, count = time, 0.0, 0
         frame.pts = None  # or the resampler would fill gaps by rules of its own
         samples = _samples(resampler, frame)
         yield began + count / rate, samples
         count += len(samples)
-        expected = time + lasts
+        given += lasts
     if resampler is not None:
         yield began + count / rate, _samples(resampler, None)
 
@@ -161,7 +164,11 @@ def pictures(piece: Piece, rate: float, damage: Damage) -> Iterator[np.ndarray]:
         start = piece.start or 0.0
         beginning = _beginning(container)
         timed = (
-            (frame.time - beginning, frame)
+            (
+                frame.time - beginning,
+                float((frame.duration or 0) * frame.time_base),
+                frame,
+            )
             for frame in _decoded(container, tracks[0], start, damage)
         )
         for frame, repeats in sampled(timed, rate, start, piece.end):
@@ -170,33 +177,59 @@ def pictures(piece: Piece, rate: float, damage: Damage) -> Iterator[np.ndarray]:
 
 
 def sampled(
-    timed: Iterable[tuple[float, T]], rate: float, start: float, end: float | None
+    timed: Iterable[tuple[float, float, T]],
+    rate: float,
+    start: float,
+    end: float | None,
 ) -> Iterator[tuple[T, int]]:
     """What is shown at `start`, `start + 1 / rate`, …, whatever the rate of the film.
 
     Args:
-      timed: times in seconds and frames, in order; a frame is shown until the next
-        one comes, the last as long as the one before it.
+      timed: frames in order, with their times and how long each lasts, in seconds, 0
+        where that is not known. Only for the last it counts: see `_shown`.
       rate: a second.
-      start, end: seconds; without an end all there is.
+      start, end: seconds; without an end all there is. Nothing is shown before the
+        first frame.
 
     Yields:
       A frame, and at how many of the moments it is shown (at least one).
     """
-    tick, shown, time, lasts = 0, None, 0.0, 0.0
-    for then, frame in itertools.chain(timed, [(None, None)]):
-        if shown is not None:
-            lasts = lasts if then is None else then - time
-            until = time + lasts if then is None else then
-            until = until if end is None else min(until, end)
-            # The small number keeps 0.1 + 0.2 from being another moment than 0.3.
-            last = int(np.ceil((until - start) * rate - 1e-6))
-            if last > tick:
-                yield shown, last - tick
-                tick = last
-        if then is None or (end is not None and then >= end):
+
+    def first_moment(time: float) -> int:
+        # The small number keeps 0.1 + 0.2 from being another moment than 0.3.
+        return int(np.ceil((time - start) * rate - 1e-6))
+
+    tick = 0
+    for time, until, frame in _shown(timed, 1 / rate):
+        tick = max(tick, first_moment(time))
+        last = first_moment(until if end is None else min(until, end))
+        if last > tick:
+            yield frame, last - tick
+            tick = last
+        if end is not None and until >= end:
             return
-        shown, time = frame, then
+
+
+def _shown(
+    timed: Iterable[tuple[float, float, T]], alone: float
+) -> Iterator[tuple[float, float, T]]:
+    """From when until when each frame is shown, seconds.
+
+    It is shown until the next one comes; the last for as long as it lasts, or, where
+    that is not known, as long as the one before it. A film of one frame is shown for
+    `alone` at least, so that it has a moment of its own.
+    """
+    between = 0.0
+    for shown, following in itertools.pairwise(itertools.chain(timed, [None])):
+        time, lasts, frame = shown
+        if following is not None:
+            until = following[0]
+            between = until - time if until > time else between
+        elif between:
+            until = time + (lasts or between)
+        else:
+            until = time + max(lasts, alone)
+        yield time, until, frame
 
 
 def _beginning(container: Any) -> float:

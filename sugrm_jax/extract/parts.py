@@ -26,12 +26,12 @@ _DAMAGE = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile)
 _NAME = re.compile(r'\.?[0-9a-f]{64}\.npz(\.partial)?')
 
 
-def key(piece: Piece, description: Mapping[str, Any]) -> str:
+def key(piece: Piece, made_with: Mapping[str, Any]) -> str:
     """The name of a piece's features: 64 hexadecimal digits.
 
     Args:
       piece: its file's path, size and time of change count.
-      description: of the features, with the libraries' versions.
+      made_with: what features depend on besides, such as the libraries' versions.
 
     Raises:
       UserError: the file is gone.
@@ -41,7 +41,7 @@ def key(piece: Piece, description: Mapping[str, Any]) -> str:
     except OSError as error:
         raise UserError(f'{piece.path} cannot be read: {error.strerror}.') from error
     facts = [piece.path, status.st_size, status.st_mtime_ns, piece.start, piece.end]
-    text = json.dumps([*facts, description], sort_keys=True)
+    text = json.dumps([*facts, made_with], sort_keys=True)
     return hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
 
 
@@ -53,14 +53,16 @@ def load(folder: Path, name: str) -> Features | None:
                 audio=file['audio'],
                 vision=file['vision'],
                 problems=tuple(file['problems'].tolist()),
-                readable=bool(file['readable']),
             )
     except _DAMAGE:
         return None
 
 
 def save(folder: Path, name: str, features: Features) -> None:
-    """Keeps features under a name, whole or not at all. Raises UserError: the disk."""
+    """Keeps features of what was readable under a name, whole or not at all.
+
+    Raises a `UserError`: the disk.
+    """
     target = folder / f'{name}.npz'
     partial = folder / f'.{name}.npz.partial'
     with writing(target), replacing(partial, target), open(partial, 'wb') as file:
@@ -69,7 +71,6 @@ def save(folder: Path, name: str, features: Features) -> None:
             audio=features.audio,
             vision=features.vision,
             problems=np.array(features.problems, dtype=str),
-            readable=np.array(features.readable),
         )
 
 

@@ -15,7 +15,6 @@ from sugrm_jax.extract.types import Features, Utterance
 from sugrm_jax.terminal import Terminal
 
 Describe = Callable[[], dict]
-Duration = Callable[[str], float]
 
 # Rows of the table of problems; all are counted above it.
 SHOWN = 50
@@ -26,7 +25,8 @@ class Extractor:
 
     Attributes:
       describe: what the features are.
-      duration: of a file, seconds.
+      decoding: what decodes, and how.
+      duration: of a file, seconds; of many in a worker process.
       extract: features of one piece, in a worker process.
       pool: see `batch.extract_all`.
     """
@@ -34,12 +34,13 @@ class Extractor:
     def __init__(
         self,
         describe: Describe = clip.describe,
-        duration: Duration = media.duration,
+        decoding: Describe = clip.decoding,
+        duration: batch.Duration = media.duration,
         extract: batch.Extract = clip.extract,
         pool: batch.Pool = batch.processes,
     ) -> None:
-        self.describe, self.duration = describe, duration
-        self.extract, self.pool = extract, pool
+        self.describe, self.decoding = describe, decoding
+        self.duration, self.extract, self.pool = duration, extract, pool
 
 
 def extract_dataset(
@@ -70,7 +71,7 @@ def extract_dataset(
     _check_out(out)
     description = extractor.describe()
     utterances = labels.read(table, clips)
-    _check_lengths(utterances, extractor.duration)
+    _check_lengths(utterances, jobs, extractor)
     _make(utterances, description, Path(out), jobs, terminal, extractor)
 
 
@@ -117,15 +118,22 @@ def _check_out(out: str | Path) -> None:
         raise UserError(f'{out} is there already: remove it, or name another file.')
 
 
-def _check_lengths(utterances: Sequence[Utterance], duration: Duration) -> None:
+def _check_lengths(
+    utterances: Sequence[Utterance], jobs: int | None, extractor: Extractor
+) -> None:
     """Refuses whole files that are too long; what cannot be read is told later."""
-    for utterance in utterances:
-        if utterance.piece.end is None:
-            try:
-                seconds = duration(utterance.piece.path)
-            except media.Unreadable:
-                continue
-            single.check_length(seconds, utterance.piece.path)
+    whole = [u.piece.path for u in utterances if u.piece.end is None]
+    found = batch.lengths(
+        whole, extractor.duration, jobs=_processors(jobs), pool=extractor.pool
+    )
+    for path in whole:
+        seconds = found[path]
+        if seconds is not None:
+            single.check_length(seconds, path)
+
+
+def _processors(jobs: int | None) -> int:
+    return jobs or os.cpu_count() or 1
 
 
 def _make(
@@ -144,7 +152,8 @@ def _make(
             [utterance.piece for utterance in utterances],
             description,
             folder,
-            jobs=jobs or os.cpu_count() or 1,
+            decoding=extractor.decoding(),
+            jobs=_processors(jobs),
             extract=extractor.extract,
             advance=lambda: bar.advance(task),
             pool=extractor.pool,

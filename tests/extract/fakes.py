@@ -23,11 +23,19 @@ def describe() -> dict:
     return DESCRIPTION
 
 
+def decoding() -> dict:
+    return {'source': 'z'}
+
+
 def duration(path: str) -> float:
     """A clip is as many seconds long as its text says, 1 by default."""
     words = Path(path).read_text().split()
     if 'broken' in words:
         raise Unreadable('broken')
+    if 'odd' in words:
+        raise KeyError('odd')
+    if 'crash' in words:
+        os._exit(9)
     return float(next((w[8:] for w in words if w.startswith('seconds=')), 1))
 
 
@@ -61,5 +69,5 @@ def threads(jobs: int) -> ThreadPoolExecutor:
 
 
 # Without processes of its own, which take time to start.
-EXTRACTOR = Extractor(describe, duration, extract, threads)
-SPAWNING = Extractor(describe, duration, extract)
+EXTRACTOR = Extractor(describe, decoding, duration, extract, threads)
+SPAWNING = Extractor(describe, decoding, duration, extract)

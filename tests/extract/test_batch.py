@@ -33,8 +33,9 @@ def run(pieces, folder, pool=fakes.threads, extract=fakes.extract, **options):
     done = []
     found = batch.extract_all(
         pieces,
-        fakes.DESCRIPTION | options,
+        fakes.DESCRIPTION,
         folder,
+        decoding=options,
         jobs=2,
         extract=extract,
         advance=lambda: done.append(1),
@@ -96,6 +97,61 @@ def test_whatever_features_depend_on_is_in_their_name(pieces, tmp_path):
         parts.key(Piece(str(tmp_path / 'none.mp4')), {})
 
 
+def test_features_of_another_decoder_are_made_again(pieces, tmp_path):
+    given, folder = pieces('audio'), tmp_path / 'parts'
+    run(given, folder, source='av 1')
+    run(given, folder, source='av 1')
+    run(given, folder, source='av 2')
+    assert fakes.calls(tmp_path) == ['0', '0']
+
+
+@pytest.mark.parametrize(
+    ('word', 'pool'), [('broken', fakes.threads), ('crash', batch.processes)]
+)
+def test_what_could_not_be_read_is_tried_again(pieces, tmp_path, word, pool):
+    given, folder = pieces('audio', word), tmp_path / 'parts'
+    first = run(given, folder, pool=pool)
+    assert [f.readable for f in first] == [True, False]
+    # As where a file could not be opened, and can: neither size nor time changes.
+    second = run(given, folder, extract=readable)
+    assert [f.readable for f in second] == [True, True]
+    assert second[1].problems == ()
+
+
+def readable(piece):
+    """Finds something in whatever it is given."""
+    if piece.path.endswith('0.mp4'):
+        raise AssertionError('it was kept')
+    return Features(*[np.ones((1, 1), np.float32)] * 2)
+
+
+def odd(piece):
+    """Fails at the second clip as no one thought of."""
+    if piece.path.endswith('1.mp4'):
+        raise MemoryError if piece.path.endswith('/0/1.mp4') else KeyError('a stream')
+    return fakes.extract(piece)
+
+
+@pytest.mark.parametrize('pool', [fakes.threads, batch.processes])
+def test_a_clip_that_fails_in_an_unknown_way_is_given_up_alone(clips, tmp_path, pool):
+    folder = clips({f'{f}/{i}.mp4': 'audio' for f in range(2) for i in range(3)})
+    given = [Piece(str(folder / f'{f}/{i}.mp4')) for f in range(2) for i in range(3)]
+    found = run(given, tmp_path / 'parts', pool=pool, extract=odd)
+    assert [f.readable for f in found] == [True, False, True] * 2
+    assert found[1].problems == ('unreadable: MemoryError',)
+    assert found[4].problems == ("unreadable: KeyError: 'a stream'",)
+
+
+def missing(piece):
+    raise UserError('a library is missing')
+
+
+@pytest.mark.parametrize('pool', [fakes.threads, batch.processes])
+def test_what_concerns_all_clips_is_an_error(pieces, tmp_path, pool):
+    with pytest.raises(UserError, match='a library is missing'):
+        run(pieces('audio'), tmp_path / 'parts', pool=pool, extract=missing)
+
+
 @pytest.mark.parametrize('damage', [b'', b'PK\x03\x04 half', None])
 def test_damaged_parts_are_made_again(pieces, tmp_path, damage):
     given, folder = pieces('audio', 'vision'), tmp_path / 'parts'
@@ -108,14 +164,14 @@ def test_damaged_parts_are_made_again(pieces, tmp_path, damage):
 
 def test_problems_are_kept_too(tmp_path):
     features = Features(
-        np.ones((2, 3), np.float32), np.ones((0, 1), np.float32), ('a', 'b'), False
+        np.ones((2, 3), np.float32), np.ones((0, 1), np.float32), ('a', 'b')
     )
     tmp_path.joinpath('mine').write_text('not to be removed')
     parts.save(tmp_path, '0' * 64, features)
     found = parts.load(tmp_path, '0' * 64)
     np.testing.assert_array_equal(found.audio, features.audio, strict=True)
     np.testing.assert_array_equal(found.vision, features.vision, strict=True)
-    assert (found.problems, found.readable) == (('a', 'b'), False)
+    assert (found.problems, found.readable) == (('a', 'b'), True)
     assert parts.load(tmp_path, '1' * 64) is None
     parts.clear(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ['mine']
@@ -139,6 +195,22 @@ def test_a_clip_that_ends_its_process_is_given_up_alone(pieces, tmp_path):
     assert [f.readable for f in found] == [True, False, True, True]
     assert found[1].problems == (batch.CRASHED,)
     assert (found[1].audio.shape, found[1].vision.shape) == ((0, 2), (0, 1))
+
+
+def test_files_whose_length_is_not_known(pieces):
+    paths = [piece.path for piece in pieces('seconds=3', 'broken', 'odd', 'seconds=4')]
+    found = batch.lengths(paths, fakes.duration, jobs=2, pool=fakes.threads)
+    assert [found[path] for path in paths] == [3, None, None, 4]
+
+
+def duration(path):
+    raise UserError('a library is missing')
+
+
+def test_a_missing_library_is_told_with_the_first_length(pieces):
+    paths = [piece.path for piece in pieces('audio')]
+    with pytest.raises(UserError, match='a library is missing'):
+        batch.lengths(paths, duration, jobs=1, pool=fakes.threads)
 
 
 COMMAND = (

@@ -13,7 +13,7 @@ pytest.importorskip('opensmile', reason='needs requirements-video.txt')
 pytest.importorskip('mediapipe', reason='needs requirements-video.txt')
 
 from sugrm_jax.extract import acoustics, command, faces, geometry, media  # noqa: E402
-from sugrm_jax.extract.clip import describe, extract  # noqa: E402
+from sugrm_jax.extract.clip import decoding, describe, extract  # noqa: E402
 from sugrm_jax.extract.types import Piece  # noqa: E402
 
 RATE, FPS = 16_000, 25
@@ -38,8 +38,11 @@ def spoken(folder):
         return samples[:: round(file.getframerate() / RATE)]
 
 
-def write(path, samples=None, frames=(), turned=0):
-    """Encodes a clip with PyAV: samples int16 `[S]`, frames uint8 `[H, W, 3]`."""
+def write(path, samples=None, frames=(), turned=0, begins=0):
+    """Encodes a clip with PyAV: samples int16 `[S]`, frames uint8 `[H, W, 3]`.
+
+    The frames are turned, and come behind as many as `begins` says.
+    """
     sound = {'.wav': 'pcm_s16le', '.mp3': 'mp3'}.get(path.suffix, 'aac')
     with av.open(str(path), 'w') as container:
         if len(frames):
@@ -52,7 +55,7 @@ def write(path, samples=None, frames=(), turned=0):
             track = container.add_stream(sound, rate=RATE, layout='mono')
         for i, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), 'rgb24')
-            picture.pts, picture.time_base = i, fractions.Fraction(1, FPS)
+            picture.pts, picture.time_base = begins + i, fractions.Fraction(1, FPS)
             container.mux(film.encode(picture))
         if len(frames):
             container.mux(film.encode())
@@ -105,6 +108,52 @@ def test_a_stretch_is_cut_where_it_was_asked_for(film):
 def test_tracks_that_are_not_there(tmp_path):
     assert sound(write(tmp_path / 'a.mp4', None, [PLAIN] * 5)) is None
     assert pictures(write(tmp_path / 'a.wav', tone(300))) == []
+
+
+@pytest.mark.parametrize('name', ['a.mp4', 'a.mkv', 'a.avi'])
+def test_a_film_of_one_picture_has_a_picture(tmp_path, name):
+    path = write(tmp_path / name, tone(300, 300), [PLAIN])
+    assert len(pictures(path)) == len(pictures(path, 0, 2)) == 1
+
+
+def test_nothing_is_seen_before_the_film_begins(tmp_path):
+    path = write(tmp_path / 'a.mkv', tone(300, 300), [PLAIN] * FPS, begins=FPS)
+    assert len(pictures(path)) == len(pictures(path, 0, 2)) == 10
+    assert pictures(path, 0, 0.9) == []
+
+
+def lossy(path, lost):
+    """Ten seconds of sound, each with a pitch of its own; some packets do not arrive.
+
+    Args:
+      path: to write.
+      lost: which packets of 1024 samples, 21 ms, are left out: of a number's function.
+    """
+    time = np.arange(10 * 48_000) / 48_000
+    samples = 8000 * np.sin(2 * np.pi * (300 + 100 * time.astype(int)) * time)
+    with av.open(str(path), 'w') as container:
+        track = container.add_stream('pcm_s16le', rate=48_000, layout='mono')
+        for i, part in enumerate(np.split(samples, range(1024, len(samples), 1024))):
+            frame = av.AudioFrame.from_ndarray(
+                part.astype(np.int16)[None], 's16', 'mono'
+            )
+            frame.rate, frame.pts = 48_000, 1024 * i
+            frame.time_base = fractions.Fraction(1, 48_000)
+            for packet in track.encode(frame):
+                if not lost(i):
+                    container.mux(packet)
+    return str(path)
+
+
+@pytest.mark.parametrize('every', [2, 4, 30])
+def test_lost_packets_do_not_shift_what_follows(tmp_path, every):
+    path = lossy(tmp_path / 'a.mkv', lambda i: i % every == 1)
+    heard = sound(path)
+    assert len(heard) == pytest.approx(10 * RATE, abs=2 * media.GAP * RATE)
+    for second in (0, 4, 9):
+        middle = heard[int((second + 0.2) * RATE) : int((second + 0.8) * RATE)]
+        # Pieces of a tone are loudest beside it, by at most their own rate.
+        assert pitch(middle) == pytest.approx(300 + 100 * second, abs=50)
 
 
 def test_sound_of_either_rate_and_channels(tmp_path):
@@ -178,6 +227,21 @@ def test_files_that_are_no_media(tmp_path):
     assert not found.readable and len(found.problems) == 1
     assert found.problems[0].startswith('unreadable: Invalid data')
     assert not extract(Piece(str(tmp_path / 'none.mp4'))).readable
+
+
+def test_what_decodes_is_no_part_of_what_features_are():
+    assert decoding()['source'] == f'av {av.__version__}'
+    assert av.__version__ not in str(describe())
+
+
+def test_memory_that_runs_out_is_told(film, monkeypatch):
+    def greedy(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(av, 'open', greedy)
+    with pytest.raises(media.Unreadable, match='memory ran out'):
+        media.duration(film)
+    assert extract(Piece(film)).problems == ('unreadable: memory ran out',)
 
 
 def test_damage_in_the_middle_is_left_out_and_told(tmp_path):

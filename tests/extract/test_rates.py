@@ -32,9 +32,9 @@ def test_the_descriptors():
     assert acoustics.acoustics(np.zeros(900, np.float32)).shape == (0, 25)
 
 
-def shown(times, rate, start=0.0, end=None):
+def shown(times, rate, start=0.0, end=None, lasts=0.0):
     """Frames, each named by its number, at the moments they are shown at."""
-    timed = [(time, i) for i, time in enumerate(times)]
+    timed = [(time, lasts, i) for i, time in enumerate(times)]
     return [i for i, n in sampled(timed, rate, start, end) for _ in range(n)]
 
 
@@ -50,10 +50,16 @@ def shown(times, rate, start=0.0, end=None):
         ([i / 10 for i in range(9)], 10, 0.25, 0.5, [2, 3, 4]),
         ([i / 10 for i in range(9)], 10, 0.1, 0.1 + 0.2, [1, 2]),
         ([0, 1, 2], 2, 0.5, 1.5, [0, 1]),
-        # A film that begins late, one that is over, one with one frame, none.
-        ([0.3, 0.4], 10, 0, None, [0, 0, 0, 0, 1]),
+        # A film that begins late: nothing is seen before.
+        ([0.3, 0.4], 10, 0, None, [0, 1]),
+        ([5.0, 5.1], 10, 0, None, [0, 1]),
+        ([0.033, 0.073, 0.113], 10, 0, None, [1]),
+        ([0.3, 0.4], 10, 0, 0.2, []),
+        # One that is over, one with one frame, none.
         ([0, 0.1], 10, 5, 6, []),
-        ([0], 10, 0, None, []),
+        ([0], 10, 0, None, [0]),
+        ([0.033], 10, 0, 10, [0]),
+        ([0], 10, 5, 6, []),
         ([], 10, 0, None, []),
         # Of frames at the same time or out of order the last counts.
         ([0, 0.1, 0.1, 0.05, 0.2], 10, 0, None, [0, 3, 4, 4]),
@@ -61,6 +67,22 @@ def shown(times, rate, start=0.0, end=None):
 )
 def test_what_is_shown_at_each_moment(times, rate, start, end, frames):
     assert shown(times, rate, start, end) == frames
+
+
+@pytest.mark.parametrize(
+    ('times', 'lasts', 'end', 'frames'),
+    [
+        # The last frame for as long as it says; the others until the next comes.
+        ([0, 0.1], 0.3, None, [0, 1, 1, 1]),
+        ([0, 0.5], 0.1, None, [0, 0, 0, 0, 0, 1]),
+        # A picture that stands still, to the end at most, once at least.
+        ([0], 0.4, None, [0, 0, 0, 0]),
+        ([0], 9, 0.3, [0, 0, 0]),
+        ([0.05], 0.04, None, [0]),
+    ],
+)
+def test_how_long_the_last_picture_is_shown(times, lasts, end, frames):
+    assert shown(times, 10, 0, end, lasts) == frames
 
 
 def stretch(time, *values):

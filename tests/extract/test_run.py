@@ -1,5 +1,6 @@
 """From clips to data files, with made features; and what is said on the way."""
 
+import dataclasses
 import io
 import pathlib
 import pickle
@@ -63,7 +64,7 @@ def test_the_layout_worked_by_hand():
     assert (train['audio_lengths'], train['vision_lengths']) == ([1, 2], [0, 1])
     assert train['regression_labels'].dtype == np.float32
     assert train['regression_labels_T'].tolist() == [-1, -1]
-    assert 'start' not in train
+    assert 'start' not in train and 'problems' not in train
     assert found['test']['audio'].shape == (1, 2, 2)
 
 
@@ -73,6 +74,19 @@ def test_a_modality_that_nobody_has_is_one_step_of_zeros():
     assert split['audio'].shape == (1, 1, 2) and not split['audio'].any()
     assert (split['start'].tolist(), split['end'].tolist()) == ([0.5], [2])
     assert 'regression_labels' not in split
+
+
+def test_what_was_wrong_stands_beside_what_is_predicted_on():
+    pieces = [Piece('a', i, i + 1) for i in range(3)]
+    utterances = [Utterance(f'a$_${p.start}', 'x', 'predict', p, {}) for p in pieces]
+    found = [
+        features(1, 1),
+        dataclasses.replace(features(0, 0), problems=('no sound', 'no face')),
+        dataclasses.replace(features(1, 0), problems=('no face',)),
+    ]
+    problems = assemble(utterances, found, {})['predict']['problems']
+    assert problems.tolist() == ['', 'no sound; no face', 'no face']
+    assert assemble(utterances[:1], found[:1], {})['predict']['problems'] == ['']
 
 
 def test_a_data_set_is_read_by_the_loader(six, tmp_path):
@@ -132,6 +146,13 @@ def test_clips_that_take_too_long_are_refused_first(six, tmp_path):
     with pytest.raises(UserError, match=r'c3\.mp4: .* takes 61 s, .* start and end'):
         extracted(folder, labels, tmp_path / 'out.pkl')
     assert not fakes.calls(folder)
+
+
+def test_a_clip_that_ends_a_process_does_not_end_the_command(six, tmp_path):
+    folder, labels = six
+    (folder / 'v3' / 'c3.mp4').write_text('crash')
+    said = extracted(folder, labels, tmp_path / 'out.pkl', fakes.SPAWNING)
+    assert 'out.pkl: 6 utterances, 5 with audio, 5 with vision' in said
 
 
 def test_a_full_disk_leaves_no_half_file(six, tmp_path, monkeypatch):
@@ -194,6 +215,38 @@ def test_one_text_is_one_row(clip, tmp_path, capsys):
     rows = pickles.load(tmp_path / 'out.pkl')['predict']
     assert rows['raw_text'].tolist() == ['so it is']
     assert rows['start'].tolist() == [0] and rows['end'].tolist() == [4.5]
+    assert rows['problems'].tolist() == ['no vision']
+
+
+def typed(monkeypatch, content):
+    monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(content)))
+
+
+def test_a_text_on_standard_input(clip, tmp_path, capsys, monkeypatch):
+    clip.write_text('audio')
+    typed(monkeypatch, f'so\n{"très " * 50_000}\n'.encode())
+    assert predict(capsys, clip, tmp_path / 'out.pkl', '--text=-')[0] == 0
+    rows = pickles.load(tmp_path / 'out.pkl')['predict']
+    assert rows['raw_text'].tolist() == ['so' + ' très' * 50_000]
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('très'.encode('latin-1'), 'standard input is not UTF-8 (byte 2)'),
+        (b'\n', '--text is empty'),
+        (None, '--text is empty'),
+    ],
+)
+def test_mistakes_on_standard_input(
+    clip, tmp_path, capsys, monkeypatch, content, message
+):
+    if content is None:  # closed: python … <&-
+        monkeypatch.setattr(sys, 'stdin', None)
+    else:
+        typed(monkeypatch, content)
+    status, said = predict(capsys, clip, tmp_path / 'out.pkl', '--text=-')
+    assert status == 2 and message in said and len(said.splitlines()) == 1
 
 
 def test_a_long_subtitle_is_refused(clip, tmp_path, capsys):
@@ -216,6 +269,8 @@ def test_a_long_subtitle_is_refused(clip, tmp_path, capsys):
         ('{clip}.pkl out.pkl --text=a', 'is none of mp4, mkv'),
         ('{broken} out.pkl --text=a', 'broken.mp4 cannot be read as a media file'),
         ('a b.csv out.pkl --text=a', '--text is for one clip'),
+        ('a b.csv out.pkl --text=-', '--text is for one clip'),
+        ('{clip} out.pkl --text=- --subtitles=b', 'not both'),
         ('a b.csv out.pkl --subtitles=a', '--subtitles is for one clip'),
         ('a b.csv out.pkl --jobs=0', '--jobs is 1 or more, not 0'),
         ('out.pkl', '1 paths are given: name CLIPS'),

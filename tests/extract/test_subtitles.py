@@ -1,8 +1,12 @@
 """SubRip and WebVTT as people and tools write them."""
 
+import contextlib
+import time
+
 import pytest
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.extract import subtitles
 from sugrm_jax.extract.subtitles import Cue, parse, read, spoken
 
 SRT = """1
@@ -53,6 +57,12 @@ def test_the_mark_before_utf8_is_no_text(tmp_path):
             '1\n00:00:00,0 --> 00:00:01,0\nyes\n2\n00:00:01,0 --> 00:00:02,0\nno',
             [Cue(0, 1, 'yes'), Cue(1, 2, 'no')],
         ),
+        # Anything else in its place is said.
+        (
+            '00:00:00,0 --> 00:00:01,0\nyes\nindeed\n00:00:01,0 --> 00:00:02,0\nno',
+            [Cue(0, 1, 'yes indeed'), Cue(1, 2, 'no')],
+        ),
+        ('0:00:00 --> 0:00:01\nyes\n\n2\n0:00:01 --> 0:00:02', [Cue(0, 1, 'yes')]),
         # A number that is said stays.
         ('00:00:00,0 --> 00:00:01,0\n7\nof them\n', [Cue(0, 1, '7 of them')]),
         # Out of order, no fraction, one digit of it, an empty cue.
@@ -79,6 +89,10 @@ def test_odd_files(text, cues):
         ('soon --> 00:00:02,000\nx', "line 1: 'soon' is no time"),
         ('00:61:00,000 --> 00:62:02,000\nx', "'00:61:00,000' is no time"),
         ('--> 00:00:02,000\nx', 'is not START --> END'),
+        ('00:00:02,000 -->\nx', 'is not START --> END'),
+        ('a 00:00:01,000 --> 00:00:02,000\nx', 'is not START --> END'),
+        ('9' * 5000 + ':00:00 --> 00:00:01', "line 1: '9{80}' is no time"),
+        ('00:00 --> 00:01\nx\n\n00:01 --> 00:02\n&#' + '9' * 5000, 'line 4: .*&#'),
     ],
 )
 def test_mistakes_are_told_with_file_and_line(text, message):
@@ -92,6 +106,35 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / 'a.srt').write_bytes(SRT.replace('great', 'gr\xe4t').encode('latin-1'))
     with pytest.raises(UserError, match=r'not UTF-8 \(byte 44\): save it'):
         read(tmp_path / 'a.srt')
+
+
+def test_files_that_are_no_subtitles(tmp_path):
+    path = tmp_path / 'a.srt'
+    text = SRT.ljust(subtitles.LARGEST)
+    path.write_text(text)
+    assert read(path) == CUES
+    path.write_text(text + ' ')
+    with pytest.raises(UserError, match=r'a\.srt .* larger than 1 MiB'):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '00:00 --> 00:01\n' * 60_000,
+        '00:00 --> 00:01\n' + 'a\n' * 500_000,
+        '00:00 --> 00:01\nx' + '<a' * 500_000,
+        '00:00 --> 00:01\nx' + '{\\' * 500_000,
+        '00:00' + ' ' * 500_000 + 'x' + '-->' * 100_000,
+        '00:00 --> ' + ' ' * 900_000,
+    ],
+    ids=['cues', 'lines', 'tags', 'braces', 'arrows', 'spaces'],
+)
+def test_the_largest_files_take_no_time(text):
+    begun = time.process_time()
+    with contextlib.suppress(UserError):
+        parse(text, 'f')
+    assert time.process_time() - begun < 5
 
 
 def test_what_is_said_in_a_stretch():

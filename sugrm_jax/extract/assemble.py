@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -90,3 +91,5 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
         open(partial, 'wb') as file,
     ):
         pickle.dump(content, file, protocol=PROTOCOL)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut could leave the name without content

@@ -98,7 +98,8 @@ def extract_all(
     Args:
       pieces: what to decode.
       description: of the features.
-      folder: where features are kept; those that are there are not made again. Of
+      folder: where features are kept, see `parts.claimed`; those that are there are
+        not made again. Of
         what could not be read nothing is kept: a second run may have more luck.
       decoding: what decodes, and how; other features are kept for another.
       jobs: how many pieces are decoded at a time.
@@ -111,8 +112,6 @@ def extract_all(
     """
     made_with = {'features': description, 'decoding': decoding}
     names = [parts.key(piece, made_with) for piece in pieces]
-    with parts.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Features] = {}
     for name in names:
         kept = found.get(name) or parts.load(folder, name)

@@ -11,19 +11,44 @@ import hashlib
 import json
 import os
 import re
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 
+from sugrm_jax import archives
 from sugrm_jax.errors import UserError
 from sugrm_jax.extract.types import Features, Piece
 
-# How numpy and zipfile report a file that a full disk or a crash left behind.
-_DAMAGE = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile)
-_NAME = re.compile(r'\.?[0-9a-f]{64}\.npz(\.partial)?')
+_LOCK = '.lock'
+_NAME = re.compile(rf'\.?[0-9a-f]{{64}}\.npz(\.partial)?|{re.escape(_LOCK)}')
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Context in which no other process keeps features there; made when missing.
+
+    A process that dies lets go of it, however it dies.
+
+    Raises:
+      UserError: another process is at work there, or the disk refused.
+    """
+    lock = filelock.FileLock(folder / _LOCK, timeout=0)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise UserError(
+                f'Another process is extracting into {folder}: wait for it, or name '
+                'another file to write.'
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def key(piece: Piece, made_with: Mapping[str, Any]) -> str:
@@ -48,14 +73,16 @@ def key(piece: Piece, made_with: Mapping[str, Any]) -> str:
 def load(folder: Path, name: str) -> Features | None:
     """Features kept under a name; None where there are none or they are damaged."""
     try:
-        with np.load(folder / f'{name}.npz', allow_pickle=False) as file:
-            return Features(
-                audio=file['audio'],
-                vision=file['vision'],
-                problems=tuple(file['problems'].tolist()),
-            )
-    except _DAMAGE:
+        file = archives.read_npz(folder / f'{name}.npz')
+    except (OSError, ValueError):
         return None
+    audio, vision, problems = (file.get(k) for k in ('audio', 'vision', 'problems'))
+    for features in (audio, vision):
+        if features is None or features.dtype != np.float32 or features.ndim != 2:
+            return None
+    if problems is None or problems.dtype.kind != 'U' or problems.ndim != 1:
+        return None
+    return Features(audio, vision, tuple(problems.tolist()))
 
 
 def save(folder: Path, name: str, features: Features) -> None:

@@ -146,26 +146,27 @@ def _make(
 ) -> None:
     terminal = terminal or Terminal(stderr=True)
     folder = out.with_name(f'{out.name}.parts')
-    with _progress(terminal) as bar:
-        task = bar.add_task('utterances', total=len(utterances))
-        features = batch.extract_all(
-            [utterance.piece for utterance in utterances],
-            description,
-            folder,
-            decoding=extractor.decoding(),
-            jobs=_processors(jobs),
-            extract=extractor.extract,
-            advance=lambda: bar.advance(task),
-            pool=extractor.pool,
-        )
-    if not any(f.readable for f in features):
-        problem = features[0].problems[0]
-        raise UserError(
-            f'None of the {len(features)} utterances could be decoded; of the first, '
-            f'{utterances[0].piece.path}, this is said: {problem}.'
-        )
-    assemble.write(out, assemble.assemble(utterances, features, description))
-    parts.clear(folder)
+    with parts.claimed(folder):
+        with _progress(terminal) as bar:
+            task = bar.add_task('utterances', total=len(utterances))
+            features = batch.extract_all(
+                [utterance.piece for utterance in utterances],
+                description,
+                folder,
+                decoding=extractor.decoding(),
+                jobs=_processors(jobs),
+                extract=extractor.extract,
+                advance=lambda: bar.advance(task),
+                pool=extractor.pool,
+            )
+        if not any(f.readable for f in features):
+            problem = features[0].problems[0]
+            raise UserError(
+                f'None of the {len(features)} utterances could be decoded; of the '
+                f'first, {utterances[0].piece.path}, this is said: {problem}.'
+            )
+        assemble.write(out, assemble.assemble(utterances, features, description))
+        parts.clear(folder)
     report(utterances, features, out, terminal)
 
 

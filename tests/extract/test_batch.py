@@ -1,5 +1,6 @@
 """Going on after a stop, and clips that end the process that decodes them."""
 
+import io
 import os
 import pathlib
 import signal
@@ -31,16 +32,17 @@ def pieces(clips):
 
 def run(pieces, folder, pool=fakes.threads, extract=fakes.extract, **options):
     done = []
-    found = batch.extract_all(
-        pieces,
-        fakes.DESCRIPTION,
-        folder,
-        decoding=options,
-        jobs=2,
-        extract=extract,
-        advance=lambda: done.append(1),
-        pool=pool,
-    )
+    with parts.claimed(folder):
+        found = batch.extract_all(
+            pieces,
+            fakes.DESCRIPTION,
+            folder,
+            decoding=options,
+            jobs=2,
+            extract=extract,
+            advance=lambda: done.append(1),
+            pool=pool,
+        )
     assert len(done) == len(pieces)
     return found
 
@@ -63,11 +65,11 @@ def test_what_is_done_is_not_done_again(pieces, tmp_path):
     given, folder = pieces(*['audio vision'] * 4), tmp_path / 'parts'
     with pytest.raises(KeyboardInterrupt):
         run(given, folder, extract=stopping)
-    before = len(list(folder.iterdir()))
+    before = len(list(folder.glob('*.npz')))
     assert 1 <= before <= 3
     run(given, folder)
     calls = fakes.calls(tmp_path)
-    assert set(calls) == {'0', '1', '2', '3'} and len(list(folder.iterdir())) == 4
+    assert set(calls) == {'0', '1', '2', '3'} and len(list(folder.glob('*.npz'))) == 4
     kept = run(given, folder)
     assert fakes.calls(tmp_path) == calls
     assert kept[3].problems == () and kept[3].audio.tolist() == [[2, 2]] * 3
@@ -152,12 +154,32 @@ def test_what_concerns_all_clips_is_an_error(pieces, tmp_path, pool):
         run(pieces('audio'), tmp_path / 'parts', pool=pool, extract=missing)
 
 
-@pytest.mark.parametrize('damage', [b'', b'PK\x03\x04 half', None])
+def npz(write=np.savez, **changed):
+    """The content of a part, changed."""
+    content = io.BytesIO()
+    features = np.zeros((1, 2), np.float32)
+    fields = {'audio': features, 'vision': features, 'problems': np.zeros(0, '<U1')}
+    write(content, **fields | changed)
+    return content.getvalue()
+
+
+DAMAGED = {
+    'empty': b'',
+    'half': npz()[:-30],
+    'compressed': npz(np.savez_compressed),
+    'objects': npz(problems=np.array([pathlib.Path], object)),
+    'flat': npz(audio=np.zeros(2, np.float32)),
+    'other numbers': npz(vision=np.zeros((1, 2))),
+    'no words': npz(problems=np.zeros(2)),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGED)
 def test_damaged_parts_are_made_again(pieces, tmp_path, damage):
     given, folder = pieces('audio', 'vision'), tmp_path / 'parts'
     run(given, folder)
-    (first, _) = folder.iterdir()
-    first.write_bytes(first.read_bytes()[:-30] if damage is None else damage)
+    (first, _) = folder.glob('*.npz')
+    first.write_bytes(DAMAGED[damage])
     run(given, folder)
     assert len(fakes.calls(tmp_path)) == 3
 

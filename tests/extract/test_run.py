@@ -12,7 +12,7 @@ import pytest
 
 from sugrm_jax.data import pickles
 from sugrm_jax.errors import UserError
-from sugrm_jax.extract import command, libraries, run
+from sugrm_jax.extract import command, libraries, parts, run
 from sugrm_jax.extract.assemble import assemble
 from sugrm_jax.extract.types import Features, Piece, Utterance
 from sugrm_jax.terminal import Terminal
@@ -153,6 +153,19 @@ def test_a_clip_that_ends_a_process_does_not_end_the_command(six, tmp_path):
     (folder / 'v3' / 'c3.mp4').write_text('crash')
     said = extracted(folder, labels, tmp_path / 'out.pkl', fakes.SPAWNING)
     assert 'out.pkl: 6 utterances, 5 with audio, 5 with vision' in said
+
+
+def test_two_at_once_do_not_write_one_file(six, tmp_path):
+    out = tmp_path / 'data.pkl'
+    folder = tmp_path / 'data.pkl.parts'
+    with (
+        parts.claimed(folder),
+        pytest.raises(UserError, match='Another process is extracting into'),
+    ):
+        extracted(*six, out)
+    assert not out.exists()
+    extracted(*six, out)
+    assert out.exists() and not folder.exists()
 
 
 def test_a_full_disk_leaves_no_half_file(six, tmp_path, monkeypatch):

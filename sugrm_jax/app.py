@@ -9,16 +9,20 @@ Needs gradio: pip install -r requirements-app.txt. Ctrl-C ends it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
+import pathlib
 import sys
 import tempfile
-import threading
+import time
 from collections.abc import Sequence
 
 from sugrm_jax.errors import UserError
 
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
+# Seconds: uploads older than an hour are looked for every ten minutes and removed.
+SWEEP, AGE = 600, 3600
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,22 +92,37 @@ def _serve(options: argparse.Namespace, scratch: str) -> None:
     }
     from sugrm_jax.parallel import keep_compiled
     from sugrm_jax.prediction import Predictor, web
+    from sugrm_jax.prediction.children import Children
     from sugrm_jax.prediction.explain import Explainer, read_examples
     from sugrm_jax.terminal import Terminal
 
     keep_compiled()
     predictor = Predictor.load(options.run)
     examples = read_examples(predictor, options.examples)
-    page = web.build(Explainer(predictor, examples, options.video_python))
+    children = Children()
+    explainer = Explainer(predictor, examples, options.video_python, children)
+    page = web.build(explainer)
     address = web.serve(page, options.host, options.port)
     console = Terminal()
     if options.host not in LOOPBACK:
         console.print('Whoever reaches this machine can use the page: it asks nobody.')
     console.print(f'Open {address} (Ctrl-C ends it).', highlight=False, soft_wrap=True)
     try:
-        threading.Event().wait()
+        with children:
+            while True:
+                time.sleep(SWEEP)
+                sweep(scratch)
     finally:
         page.close(verbose=False)
+
+
+def sweep(folder: str) -> None:
+    """Removes the files of a folder, and of those in it, that are older than `AGE`."""
+    for path in pathlib.Path(folder).rglob('*'):
+        # Another thread may have removed it.
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and time.time() - path.stat().st_mtime > AGE:
+                path.unlink()
 
 
 if __name__ == '__main__':

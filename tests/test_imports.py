@@ -1,8 +1,8 @@
 """Imports run one way, downward, inside functions too.
 
 entry points → prediction → training → models, results → objectives → layers → ground
-                        ↘ data → ground
-extract → ground
+           ↘ extract    ↘ data → ground
+                    ↘ ground
 """
 
 import ast
@@ -32,7 +32,7 @@ BELOW = {
     'models': {'models', 'objectives', 'layers', 'ground'},
 }
 BELOW['training'] = {'training', 'results', 'data', *BELOW['models']}
-BELOW['prediction'] = {'prediction', *BELOW['training']}
+BELOW['prediction'] = {'prediction', 'extract', *BELOW['training']}
 BELOW['entry'] = {'entry', *BELOW['prediction']}
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.prediction.children import Children
 from sugrm_jax.prediction.predictor import Predictor
 from sugrm_jax.prediction.samples import Found
+from sugrm_jax.training.interrupt import Interrupted, StopRequest
 
 ENDINGS = ('.mp4', '.mkv', '.webm', '.avi', '.mov', '.wav', '.mp3', '.flac')
 VARIABLE = 'SUGRM_VIDEO_PYTHON'
@@ -32,6 +35,8 @@ def read(
     text: str | None = None,
     subtitles: str | os.PathLike | None = None,
     python: str | None = None,
+    limit: float | None = None,
+    children: Children | None = None,
 ) -> Found:
     """The utterances of a clip: one for each subtitle, or all of it.
 
@@ -42,42 +47,67 @@ def read(
       subtitles: .srt or .vtt; by default the file beside the clip, if any.
       python: of the environment for extraction; by default what the variable
         SUGRM_VIDEO_PYTHON says, and else this one.
+      limit: seconds that extraction may take; by default any number.
+      children: that extraction, which ends with this call anyhow, is to end with. In
+        the main thread a signal ends it, too.
 
     Raises:
-      UserError: the clip cannot be read, or there are no tools to do so; its features
-        are others than those the run was trained on.
+      UserError: the clip cannot be read, or not in time, or there are no tools to do
+        so; its features are others than those the run was trained on.
     """
     python = python or os.environ.get(VARIABLE) or sys.executable
-    with tempfile.TemporaryDirectory(prefix='sugrm_clip_') as scratch:
-        out = pathlib.Path(scratch) / 'clip.pkl'
-        command = [python, '-m', 'sugrm_jax.extract', os.fspath(clip), str(out)]
-        if text is not None:
-            command.append(f'--text={text}')
-        if subtitles is not None:
-            command.append(f'--subtitles={subtitles}')
-        _run(command)
-        return predictor.read(out)
+    command = [python, '-m', 'sugrm_jax.extract', os.fspath(clip)]
+    words = b'' if text is None else _encoded(text, clip)
+    # Words are no argument: those are short, and others on this machine see them.
+    options = [] if text is None else ['--text=-']
+    if subtitles is not None:
+        options.append(f'--subtitles={subtitles}')
+    try:
+        with (
+            StopRequest(),
+            tempfile.TemporaryDirectory(prefix='sugrm_clip_') as scratch,
+        ):
+            out = os.path.join(scratch, 'clip.pkl')
+            _run([*command, out, *options], words, limit, children or Children())
+            return predictor.read(out)
+    except Interrupted as stop:
+        # All is cleared away: now what the signal does elsewhere.
+        signal.raise_signal(stop.signum)
+        raise
 
 
-def _run(command: list[str]) -> None:
+def _encoded(text: str, clip: str | os.PathLike) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f'What is said in {clip} is no text at character {error.start + 1}, which '
+            'UTF-8 has not: type it anew.'
+        ) from error
+
+
+def _run(
+    command: list[str], words: bytes, limit: float | None, children: Children
+) -> None:
     # The environment need not have this package installed.
     home = str(pathlib.Path(__file__).parents[2])
     search = os.pathsep.join(filter(None, [home, os.environ.get('PYTHONPATH')]))
+    # What it puts aside goes with its output.
+    scratch = os.path.dirname(command[4])
+    env = os.environ | {'PYTHONPATH': search, 'TMPDIR': scratch}
+    failed = f'The features of {command[3]} were not extracted'
     try:
-        done = subprocess.run(
-            command,
-            env=os.environ | {'PYTHONPATH': search},
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            check=False,
-        )
+        status, said = children.run(command, words, env, limit)
     except OSError as error:
         raise UserError(
             f'{command[0]} cannot be started ({error.strerror}): name the python of '
             'the environment that requirements-video.txt was installed in, with '
             f'--video_python or the variable {VARIABLE}.'
         ) from error
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ['it said nothing']
-        raise UserError(f'The features of {command[3]} were not extracted: {lines[-1]}')
+    except subprocess.TimeoutExpired as error:
+        raise UserError(
+            f'{failed} in {limit / 60:g} minutes: cut it, or make its picture smaller.'
+        ) from error
+    if status:
+        lines = said.strip().splitlines() or ['it said nothing']
+        raise UserError(f'{failed}: {lines[-1]}')

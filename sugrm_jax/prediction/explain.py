@@ -7,7 +7,6 @@ import functools
 import os
 import pathlib
 import pickle
-import re
 import tempfile
 
 import numpy as np
@@ -15,9 +14,11 @@ import numpy as np
 from sugrm_jax.data import simulate
 from sugrm_jax.data.text import word_pieces
 from sugrm_jax.errors import UserError
+from sugrm_jax.extract import subtitles as subtitle_files
 from sugrm_jax.layers.text import FILE
 from sugrm_jax.prediction import clips, output
 from sugrm_jax.prediction.attribution import Attribution
+from sugrm_jax.prediction.children import Children
 from sugrm_jax.prediction.predictor import FIELDS, Predictor
 from sugrm_jax.prediction.restore import find_text
 from sugrm_jax.prediction.samples import Found
@@ -27,7 +28,9 @@ from sugrm_jax.types import Split
 # Utterances of a data file to choose from, and those of a clip that are explained.
 EXAMPLES, EXPLAINED = 200, 30
 LONGEST = 600  # seconds of a clip
-_CUE = re.compile(r'^\s*(\S+)\s*-->\s*(\S+)', re.MULTILINE)
+CUES = 600  # subtitles of a clip
+WORDS = 10_000  # characters of what is said in a clip
+PATIENCE = 600  # seconds that extraction may take
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +41,13 @@ class Explainer:
       predictor: of a run.
       examples: utterances to choose from, if any.
       python: of the environment for extraction, or None (see `clips.read`).
+      children: that extractions are to end with, if any.
     """
 
     predictor: Predictor
     examples: Found | None = None
     python: str | None = None
+    children: Children | None = None
 
     def example(self, row: int) -> tuple[str, list[output.Row]]:
         """One of the examples: HTML, and its predictions as in `output.rows`."""
@@ -62,21 +67,32 @@ class Explainer:
 
         Raises:
           UserError: there is no clip, or no word of it, or both text and subtitles; it
-            is too long, or cannot be read.
+            or they are too long, or cannot be read.
         """
         if not clip:
             raise UserError('Drop a clip first.')
+        if len(text) > WORDS:
+            raise UserError(
+                f'What is said may have {WORDS:,} characters, not {len(text):,}.'
+            )
         if bool(text.strip()) == bool(subtitles):
             raise UserError(
                 'Type what is said in the clip, or give a subtitle file: one of them.'
             )
         if not clips.is_clip(clip):
             raise UserError(f'A clip ends with one of {", ".join(clips.ENDINGS)}.')
-        if subtitles:
-            check_length(subtitles)
         words = {'subtitles': subtitles} if subtitles else {'text': text.strip()}
         try:
-            found = clips.read(self.predictor, clip, python=self.python, **words)
+            if subtitles:
+                check_length(subtitles)
+            found = clips.read(
+                self.predictor,
+                clip,
+                python=self.python,
+                limit=PATIENCE,
+                children=self.children,
+                **words,
+            )
         except UserError as error:
             raise UserError(_without_folders(str(error), clip, subtitles)) from error
         return self.shown(found, pathlib.Path(clip).name)
@@ -187,30 +203,21 @@ def read_examples(
 
 
 def check_length(subtitles: str | os.PathLike) -> None:
-    """Raises a `UserError` where subtitles span more than a clip may be long.
+    """Raises a `UserError` where subtitles are more, or longer, than a clip's may be.
 
-    A clip is read subtitle by subtitle, so that they bound the work; a time that cannot
-    be read is left for extraction to name.
+    A clip is read subtitle by subtitle, so that they bound the work.
     """
-    text = pathlib.Path(subtitles).read_text('utf-8', 'replace')
-    cues = [tuple(map(_seconds, cue)) for cue in _CUE.findall(text)]
-    last = max((end for _, end in cues), default=0)
-    together = sum(max(end - start, 0) for start, end in cues)
-    if max(last, together) > LONGEST:
+    cues = subtitle_files.read(subtitles)
+    longest = max(cue.end for cue in cues), sum(cue.end - cue.start for cue in cues)
+    if max(longest) > LONGEST:
         raise UserError(
             f'A clip may be {LONGEST // 60} minutes long, but its subtitles go on for '
-            f'{max(last, together) / 60:.1f}: cut it, or use python -m '
-            'sugrm_jax.predict.'
+            f'{max(longest) / 60:.1f}: cut it, or use python -m sugrm_jax.predict.'
         )
-
-
-def _seconds(time: str) -> float:
-    """'1:02:03,500', or '02:03.5' → seconds; 0 for what is no time."""
-    try:
-        parts = [float(part.replace(',', '.')) for part in time.split(':')]
-    except ValueError:
-        return 0.0
-    return sum(part * 60**i for i, part in enumerate(reversed(parts[-3:])))
+    if len(cues) > CUES:
+        raise UserError(
+            f'A clip may have {CUES} subtitles, not {len(cues)}: join some of them.'
+        )
 
 
 def _without_folders(message: str, *paths: str | None) -> str:

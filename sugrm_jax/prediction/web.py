@@ -6,22 +6,27 @@ What is shown is made in `prediction.explain`.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
 import gradio as gr
+from gradio_client.utils import is_file_obj_with_meta, traverse
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sugrm_jax.errors import UserError
 from sugrm_jax.prediction import clips
-from sugrm_jax.prediction.explain import LONGEST, Explainer
+from sugrm_jax.prediction.explain import LONGEST, WORDS, Explainer
 from sugrm_jax.results import cards
 
-UPLOAD = 50 * 2**20  # bytes
-# Seconds: uploads older than an hour are looked for every ten minutes and removed.
-CACHE = (600, 3600)
+# Bytes of a file, and of any other request; a file's has words around it.
+UPLOAD, REQUEST = 50 * 2**20, 2**20
+# Paths where gradio fetches what a client names, or decodes it in this process.
+CLOSED = re.compile(r'/(file[=/]https?:|proxy=|process_recording)')
 SUBTITLES = ['.srt', '.vtt']
 # White words on the button are read easily, which on the theme's own they are not.
 LOOK = {'block_border_width': '1px', 'input_border_width': '1px'} | {
@@ -45,6 +50,24 @@ STYLE = (
 )
 
 
+class Page(gr.Blocks):
+    """Blocks that take files which were uploaded, and fetch none by its address."""
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *others: Any, **named: Any
+    ) -> list[Any]:
+        # Any component would fetch what its input names, not only those for files.
+        traverse(inputs, _check_uploaded, is_file_obj_with_meta)
+        return await super().preprocess_data(block_fn, inputs, *others, **named)
+
+
+def _check_uploaded(file: dict[str, Any]) -> None:
+    if '://' in file['path']:
+        raise gr.Error(
+            'Upload the file: none is fetched by its address.', print_exception=False
+        )
+
+
 def build(explainer: Explainer) -> gr.Blocks:
     """The page of one run; one prediction is made at a time.
 
@@ -53,8 +76,7 @@ def build(explainer: Explainer) -> gr.Blocks:
     `output.rows`.
     """
     name = explainer.predictor.run.resolve().name
-    options = {'analytics_enabled': False, 'delete_cache': CACHE}
-    with gr.Blocks(title=f'{name}: sentiment', **options) as page:
+    with Page(title=f'{name}: sentiment', analytics_enabled=False) as page:
         gr.Markdown(
             '# What does it feel like?\nSentiment of a short opinion video, from its '
             f'text, audio and vision, as the run `{name}` predicts it.'
@@ -102,7 +124,7 @@ def _clip_tab(explainer: Explainer) -> Iterator[Start]:
         )
         clip = gr.File(label='Clip', file_types=list(clips.ENDINGS), height=140)
         with gr.Row():
-            text = gr.Textbox(label='What is said in it', lines=4, max_length=10_000)
+            text = gr.Textbox(label='What is said in it', lines=4, max_length=WORDS)
             subtitles = gr.File(
                 label='or its subtitles', file_types=SUBTITLES, height=140
             )
@@ -127,7 +149,9 @@ def telling(function: Callable) -> Callable:
 
 
 class Guarded:
-    """An application whose every answer forbids to load from elsewhere.
+    """An application that fetches nothing, and takes requests of bounded size.
+
+    Its every answer forbids the browser to load from elsewhere.
 
     Args:
       app: the application.
@@ -143,7 +167,27 @@ class Guarded:
                 message['headers'] = [*message['headers'], extra]
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        path = scope.get('path', '')
+        if CLOSED.search(path):
+            refused = PlainTextResponse('Nothing is fetched here.', 403)
+            return await refused(scope, receive, guarded)
+        most = REQUEST + UPLOAD * path.endswith('/upload')
+        await self._app(scope, bounded(receive, most), guarded)
+
+
+def bounded(receive: Receive, most: int) -> Receive:
+    """Receives messages of at most `most` bytes together, else answers 413."""
+    taken = 0
+
+    async def received() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get('body', b''))
+        if taken > most:
+            raise HTTPException(413, f'A request may have {most} bytes.')
+        return message
+
+    return received
 
 
 def serve(page: gr.Blocks, host: str, port: int) -> str:
@@ -165,6 +209,7 @@ def serve(page: gr.Blocks, host: str, port: int) -> str:
             mcp_server=False,
             pwa=False,
             enable_monitoring=False,
+            run_history=False,
             max_file_size=UPLOAD,
             footer_links=[],
             theme=theme,

@@ -1,10 +1,14 @@
-"""SIGTERM and Ctrl-C: at once where nothing is under way, else after some steps."""
+"""Signals that end a run: at once where nothing is under way, else after some steps.
+
+They are SIGTERM, SIGINT (Ctrl-C), and SIGHUP, which a terminal that is closed sends.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -29,13 +33,14 @@ class StopRequest:
     """Context in which a signal raises `Interrupted`, and a second ends the process.
 
     Inside `deferred` the first signal is only noted, for the loop to look at.
-    Outside the main thread, where signals do not arrive, it does nothing.
+    SIGHUP stays ignored where it was, as under nohup. Outside the main thread, where
+    signals do not arrive, it does nothing.
 
     Attributes:
       signum: of the signal received, or None.
     """
 
-    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def __init__(self):
         self.signum: int | None = None
@@ -45,7 +50,9 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for signum in self.SIGNALS:
-                self._usual[signum] = signal.signal(signum, self._note)
+                usual = signal.getsignal(signum)
+                if signum != signal.SIGHUP or usual is not signal.SIG_IGN:
+                    self._usual[signum] = signal.signal(signum, self._note)
         return self
 
     def __exit__(self, *_) -> None:
@@ -65,8 +72,12 @@ class StopRequest:
         self.signum = signum
         # A second signal acts at once: without Python's clean-up, which a
         # compilation would hold up.
-        for again in self.SIGNALS:
-            signal.signal(again, signal.SIG_DFL)
+        for again in self._usual:
+            # A terminal that closes sends SIGHUP twice: the kernel does, and the shell.
+            twice = again == signum == signal.SIGHUP
+            signal.signal(again, signal.SIG_IGN if twice else signal.SIG_DFL)
+        if signum == signal.SIGHUP:
+            _leave_terminal()
         if not self._deferred:
             raise Interrupted(
                 signum,
@@ -75,3 +86,13 @@ class StopRequest:
             )
         # Not print: the signal may have come in the middle of one.
         os.write(2, b'\nStopping after the steps under way; once more stops at once.\n')
+
+
+def _leave_terminal() -> None:
+    """Sends what goes to the terminal nowhere: writing to a closed one fails."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (1, 2):
+        # Not os.isatty, which says no once the terminal is closed.
+        if stat.S_ISCHR(os.fstat(output).st_mode):
+            os.dup2(nowhere, output)
+    os.close(nowhere)

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import pathlib
 import pickle
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -145,10 +147,53 @@ def fake_extraction(folder):
     times = {'start': np.arange(5.0), 'end': np.arange(5.0) + 1}
     content = {'predict': raw['test'] | times, 'features': DESCRIBED}
     (folder / 'extracted.pkl').write_bytes(pickle.dumps(content))
-    python = folder / 'fake_python'
-    python.write_text(f'#!/bin/sh\ncp "{folder}/extracted.pkl" "$4"\n')
-    python.chmod(0o755)
-    return str(python)
+    return program(folder / 'fake_python', f'cp "{folder}/extracted.pkl" "$4"')
+
+
+def hanging_extraction(folder):
+    """A program in the place of python that goes on for ever, as does its own child.
+
+    It writes its words to `folder/words`, and then both numbers to `folder/pids`.
+    """
+    commands = """
+        cat > "{0}/words"
+        sleep 600 &
+        echo $$ $! > "{0}/pids.new" && mv "{0}/pids.new" "{0}/pids"
+        wait
+    """
+    return program(folder / 'hanging_python', commands.format(folder))
+
+
+def program(path, commands):
+    """Makes a program of shell commands, and gives its path."""
+    path.write_text(f'#!/bin/sh\n{commands}\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def hanging(folder, patience=60):
+    """Process ids of a `hanging_extraction`, once it hangs."""
+    deadline = time.monotonic() + patience
+    while not (folder / 'pids').exists():
+        assert time.monotonic() < deadline, 'it was not started'
+        time.sleep(0.05)
+    return [int(pid) for pid in (folder / 'pids').read_text().split()]
+
+
+def assert_ended(pids, patience=10):
+    """Processes are gone, or wait only for their parent to notice."""
+    deadline = time.monotonic() + patience
+    while living := [pid for pid in pids if _state(pid) not in ('Z', None)]:
+        assert time.monotonic() < deadline, f'{living} live'
+        time.sleep(0.05)
+
+
+def _state(pid):
+    try:
+        said = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return said.rpartition(')')[2].split()[0]
 
 
 @contextlib.contextmanager

@@ -1,8 +1,10 @@
 """The command that serves the page: what it answers, to whom, and what it leaves."""
 
+import os
 import signal
 import socket
 import sys
+import time
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -10,7 +12,14 @@ import numpy as np
 import pytest
 
 from sugrm_jax import app
-from tests.prediction.conftest import app_running, fake_extraction
+from tests.prediction.conftest import (
+    app_running,
+    assert_ended,
+    fake_extraction,
+    hanging,
+    hanging_extraction,
+    program,
+)
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
@@ -31,6 +40,16 @@ def test_a_run_that_is_none_is_one_sentence(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err.count('\n') == 1
 
 
+def test_what_is_old_is_swept_away(tmp_path):
+    old, new = tmp_path / 'gradio' / 'a.mp4', tmp_path / 'b.mp4'
+    old.parent.mkdir()
+    for path in (old, new):
+        path.write_bytes(b'x')
+    os.utime(old, (time.time() - app.AGE - 1,) * 2)
+    app.sweep(str(tmp_path))
+    assert new.exists() and not old.exists()
+
+
 def test_the_whole_way(runs, evaluated, tmp_path):
     """Both endpoints, errors, limits, who can connect, and what is left behind."""
     client_of = pytest.importorskip('gradio_client')
@@ -42,7 +61,10 @@ def test_the_whole_way(runs, evaluated, tmp_path):
     clip, words = (
         client_of.handle_file(tmp_path / f'talk.{x}') for x in ('wav', 'srt')
     )
-    options = [f'--video_python={fake_extraction(tmp_path)}']
+    # Words that are typed are measured for ever.
+    fake, hangs = fake_extraction(tmp_path), hanging_extraction(tmp_path)
+    choice = f'[ "$5" = --text=- ] && exec "{hangs}"; exec "{fake}" "$@"'
+    options = [f'--video_python={program(tmp_path / "python", choice)}']
     wanted = evaluated('sugrm', 'test')
     with app_running(runs('sugrm'), scratch, *options) as (address, process):
         client = client_of.Client(address, verbose=False, download_files=tmp_path)
@@ -63,9 +85,13 @@ def test_the_whole_way(runs, evaluated, tmp_path):
         # Another address of this machine, where it would answer were it open to all.
         with socket.socket() as other:
             assert other.connect_ex(('127.0.0.2', urlsplit(address).port))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        client.submit(clip, 'so good', None, api_name='/predict_clip')
+        pids = hanging(tmp_path)
+        assert (tmp_path / 'words').read_text() == 'so good'
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 128 + signal.SIGHUP
         assert process.stdout.read() == 'Stopped.\n'
+    assert_ended(pids)
     assert not list(scratch.iterdir())
 
 

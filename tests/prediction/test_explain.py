@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import time
 
 import numpy as np
 import pytest
@@ -160,6 +161,8 @@ def test_a_clip_of_several_utterances_is_shown_over_time(
         ('a.mp4', ' ', None, 'one of them'),
         ('a.mp4', 'words', 'a.srt', 'one of them'),
         ('a.exe', 'words', None, 'A clip ends with one of .mp4'),
+        ('a.mp4', 'x' * 10_001, None, 'may have 10,000 characters, not 10,001'),
+        ('a.mp4', 'so \ud800', None, 'is no text at character 4'),
     ],
 )
 def test_what_is_missing_is_said(explainer, clip, text, subtitles, message):
@@ -186,7 +189,8 @@ def test_a_failed_extraction_names_the_file_and_not_its_folder(predictors, tmp_p
         ('9:58.000 --> 10:02.500 align:left', True),
         # Over and over the same five minutes.
         ('00:00:00,000 --> 00:05:00,000\nx\n\n' * 3, True),
-        ('what --> ever', False),
+        # Extraction knows more ends of lines than \\n.
+        ('x\u202800:00:01,000 --> 00:10:01,000', True),
     ],
 )
 def test_the_length_of_a_clip_is_limited(cues, refused, explainer, tmp_path):
@@ -197,3 +201,30 @@ def test_the_length_of_a_clip_is_limited(cues, refused, explainer, tmp_path):
             explainer.clip('a.mp4', '', str(path))
     else:
         check_length(path)
+
+
+def test_the_number_of_subtitles_is_limited(tmp_path):
+    path = tmp_path / 'a.srt'
+    times = [f'{i // 60:02}:{i % 60:02}' for i in range(600)]
+    cues = [f'{time}.0 --> {time}.5' for time in times]
+    path.write_text('\nx\n\n'.join([*cues, '']))
+    check_length(path)
+    path.write_text('\nx\n\n'.join([*cues, cues[0], '']))
+    with pytest.raises(UserError, match='may have 600 subtitles, not 601'):
+        check_length(path)
+
+
+def test_subtitles_that_say_nothing_are_refused_at_once(explainer, tmp_path):
+    path = tmp_path / 'a.srt'
+    path.write_text('\n' * 2**16)
+    before = time.process_time()
+    with pytest.raises(UserError, match='has no subtitles') as caught:
+        explainer.clip('a.mp4', '', str(path))
+    assert time.process_time() - before < 2
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_what_is_found_out_about_a_clip_is_said(explainer):
+    found = explainer.examples._replace(notes=['no face in <12> frames'])
+    shown, _ = explainer.shown(take(found, np.array([0])), 'a clip')
+    assert 'Note: no face in &lt;12&gt; frames' in shown

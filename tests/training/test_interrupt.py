@@ -1,14 +1,19 @@
 """Signals during a run."""
 
 import os
+import pty
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from sugrm_jax.training.interrupt import Interrupted, StopRequest
 
-SIGNALS = pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGINT])
+SIGNALS = pytest.mark.parametrize(
+    'signum', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+)
 
 
 @SIGNALS
@@ -26,7 +31,7 @@ def test_in_training_a_signal_is_noted_and_the_next_one_ends_the_process(signum,
         with stop.deferred():
             os.kill(os.getpid(), signum)
             assert stop.signum == signum
-            assert signal.getsignal(signum) is signal.SIG_DFL
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         assert 'after the steps under way' in capfd.readouterr().err
 
 
@@ -60,3 +65,54 @@ def test_no_library_handles_it_as_one_of_its_own_errors():
 
     with pytest.raises(Interrupted), StopRequest():
         library()
+
+
+def test_what_ignores_hangups_goes_on_ignoring_them():
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signum is None
+            with stop.deferred():
+                os.kill(os.getpid(), signal.SIGTERM)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+
+
+RUN = """
+import pathlib, sys, time
+from sugrm_jax.training.interrupt import StopRequest
+with StopRequest() as stop, stop.deferred():
+    print('under way', flush=True)
+    while not stop.signum:
+        time.sleep(0.01)
+    time.sleep(0.5)  # the shell's own signal comes meanwhile
+    print('an epoch is over', flush=True)
+    print('a warning', file=sys.stderr, flush=True)
+    pathlib.Path(sys.argv[1]).write_text(str(stop.signum))
+"""
+
+
+def test_a_terminal_that_closes_leaves_time_to_save(tmp_path):
+    ours, terminal = pty.openpty()
+    try:
+        run = subprocess.Popen(
+            [sys.executable, '-c', RUN, str(tmp_path / 'saved')],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+            preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
+        )
+    finally:
+        os.close(terminal)
+    try:
+        assert os.read(ours, 9) == b'under way'
+        os.close(ours)
+        run.send_signal(signal.SIGHUP)
+        assert run.wait(30) == 0
+    finally:
+        run.kill()
+        run.wait()
+    assert (tmp_path / 'saved').read_text() == str(int(signal.SIGHUP))

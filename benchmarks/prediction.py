@@ -42,10 +42,10 @@ def part(split: Split, rows: np.ndarray) -> Split:
 
 
 def padded(predictor: Predictor, split: Split) -> dict[str, Array]:
-    """What the exported program is given: features as in the file, padded."""
+    """What the exported program is given: features as in the file, cut or padded."""
     inputs = {}
     for name, wanted in artifact.inputs_of(predictor, len(split)).items():
-        array = getattr(split, name)
+        array = getattr(split, name)[tuple(map(slice, wanted.shape))]
         widths = [(0, b - a) for a, b in zip(array.shape, wanted.shape, strict=True)]
         inputs[name] = np.pad(array, widths).astype(wanted.dtype)
     return inputs

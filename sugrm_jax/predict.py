@@ -58,20 +58,17 @@ def predict(options: argparse.Namespace) -> None:
     from sugrm_jax.prediction import Predictor, clips, output
     from sugrm_jax.terminal import Terminal
 
+    is_clip = clips.is_clip(options.data)
+    check_options(options, is_clip, clips.ENDINGS)
     keep_compiled()
     predictor = Predictor.load(options.run)
-    if clips.is_clip(options.data):
+    if is_clip:
         found = clips.read(
             predictor,
             options.data,
             text=options.text,
             subtitles=options.subtitles,
             python=options.video_python,
-        )
-    elif options.text or options.subtitles:
-        raise UserError(
-            f'{options.data} is no clip ({", ".join(clips.ENDINGS)}): --text and '
-            '--subtitles are for clips.'
         )
     else:
         found = predictor.read(options.data, options.split)
@@ -88,6 +85,26 @@ def predict(options: argparse.Namespace) -> None:
         limit = predictor.experiment.data.label_range
         figure = timeline.timeline(rows, limit, pathlib.Path(options.data).name)
         files.write_bytes(options.plot, timeline.png(figure))
+
+
+def check_options(
+    options: argparse.Namespace, is_clip: bool, endings: Sequence[str]
+) -> None:
+    """Raises a `UserError` where an option is for data of the other kind.
+
+    Args:
+      options: of the command line.
+      is_clip: whether to predict on a clip, and not on a data file.
+      endings: of clips, for the message.
+    """
+    if is_clip:
+        others, kind = ('split',), 'a clip'
+    else:
+        others = ('text', 'subtitles', 'video_python')
+        kind = f'no clip ({", ".join(endings)})'
+    given = [f'--{name}' for name in others if getattr(options, name) is not None]
+    if given:
+        raise UserError(f'{options.data} is {kind}: leave {" and ".join(given)} away.')
 
 
 if __name__ == '__main__':

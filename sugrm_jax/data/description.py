@@ -11,6 +11,8 @@ it could only misread.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +22,7 @@ from sugrm_jax.types import Array, Dataset, Split
 KEY = 'features'
 _TEXTS = ('names', 'units')
 _COMPARED = ('names', 'units', 'rate_hz', 'source')
+_LARGEST_RATE = 1e6
 
 
 def read(raw: Mapping[str, Any], split: Split, path: str) -> dict[str, dict[str, Any]]:
@@ -37,7 +40,9 @@ def read(raw: Mapping[str, Any], split: Split, path: str) -> dict[str, dict[str,
     if not isinstance(said, Mapping):
         raise UserError(f'{path}: {KEY} must be a dict, not {type(said).__name__}.')
     return {
-        field: _checked(said[field], getattr(split, field).shape[2], f'{KEY}.{field}')
+        field: _checked(
+            said[field], getattr(split, field).shape[2], f'{path}: {KEY}.{field}'
+        )
         for field in ('audio', 'vision')
         if field in said
     }
@@ -53,11 +58,25 @@ def _checked(said: Any, width: int, where: str) -> dict[str, Any]:
             raise UserError(f'{where}.{name} must be a list of {width} texts.')
         if texts:
             found[name] = [str(text) for text in texts]
-    if isinstance(said.get('rate_hz'), int | float):
-        found['rate_hz'] = float(said['rate_hz'])
-    if isinstance(said.get('source'), str):
+    if 'rate_hz' in said:
+        found['rate_hz'] = _rate(said['rate_hz'], f'{where}.rate_hz')
+    if 'source' in said:
+        if not isinstance(said['source'], str):
+            kind = type(said['source']).__name__
+            raise UserError(f'{where}.source must be a text, not {kind}.')
         found['source'] = said['source']
     return found
+
+
+def _rate(said: Any, where: str) -> float:
+    # Numpy's numbers are real ones, too; but so is a bool.
+    real = isinstance(said, numbers.Real) and not isinstance(said, bool)
+    if not real or not 0 < said <= _LARGEST_RATE:
+        raise UserError(
+            f'{where} must be a number above 0, at most {_LARGEST_RATE:g}, not '
+            f'{said!r:.80}.'
+        )
+    return float(said)
 
 
 def of_run(dataset: Dataset, *, fixed_text: bool) -> dict[str, dict[str, Any]]:
@@ -98,10 +117,26 @@ def differences(trained: dict[str, Any], given: dict[str, Any]) -> list[str]:
     found = []
     for name in _COMPARED:
         ours, theirs = trained.get(name), given.get(name)
-        if ours is None or theirs is None or ours == theirs:
+        if ours is None or theirs is None or _same(ours, theirs):
             continue
         if isinstance(ours, list):
             i = next(i for i in range(len(ours)) if ours[i] != theirs[i])
             ours, theirs = f'{i}: {ours[i]}', f'{i}: {theirs[i]}'
         found.append(f'{name} {theirs} where the run had {ours}')
     return found
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    # A rate may have been kept as float32.
+    both = isinstance(ours, float) and isinstance(theirs, float)
+    return math.isclose(ours, theirs, rel_tol=1e-6) if both else ours == theirs
+
+
+def only_widths(trained: dict[str, Any], given: dict[str, Any]) -> str | None:
+    """Which of two, 'run' or 'file', does not name features that the other names.
+
+    Args:
+      trained, given: see `differences`.
+    """
+    named = 'names' in trained, 'names' in given
+    return {(False, True): 'run', (True, False): 'file'}.get(named)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,32 +75,33 @@ def fit(split: Split) -> Scaling:
     )
 
 
-def apply(split: Split, scaling: Scaling) -> Split:
+def apply(
+    split: Split, scaling: Scaling, fields: Sequence[str] = ('audio', 'vision')
+) -> Split:
     """The split with standardised audio and vision; padding is exactly 0.
 
     The released code knows padding by its zeros: a step whose first feature is 0 gets
     no position.
 
+    Args:
+      split: to standardise.
+      scaling: the statistics.
+      fields: those to change; the others stay as they are.
+
     Raises:
       UserError: the statistics are of other feature widths.
     """
-    for field in ('audio', 'vision'):
-        width = getattr(split, field).shape[2]
-        fitted = len(getattr(scaling, f'{field}_mean'))
-        if width != fitted:
+    changed = {}
+    for field in fields:
+        array, length = getattr(split, field), getattr(split, f'{field}_length')
+        mean, std = (getattr(scaling, f'{field}_{x}') for x in ('mean', 'std'))
+        if array.shape[2] != len(mean):
             raise UserError(
-                f'{field} has {width} features, but the statistics to standardise it '
-                f'with have {fitted}: they belong to other data.'
+                f'{field} has {array.shape[2]} features, but the statistics to '
+                f'standardise it with have {len(mean)}: they belong to other data.'
             )
-    return dataclasses.replace(
-        split,
-        audio=_standardized(
-            split.audio, split.audio_length, scaling.audio_mean, scaling.audio_std
-        ),
-        vision=_standardized(
-            split.vision, split.vision_length, scaling.vision_mean, scaling.vision_std
-        ),
-    )
+        changed[field] = _standardized(array, length, mean, std)
+    return dataclasses.replace(split, **changed)
 
 
 def _real(array: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -78,9 +78,9 @@ def check_tokens(tokens: np.ndarray, config: BertConfig, path: str) -> None:
         if low < 0 or high >= limit:
             raise UserError(
                 f'{path}: text_bert has the {what} {low if low < 0 else high}, but '
-                f'this BERT knows 0 to {limit - 1}; set text.pretrained to the one '
-                'whose vocabulary the data was tokenised with (bert-base-uncased for '
-                'MOSI and MOSEI).'
+                f'this BERT knows 0 to {limit - 1}; the data must be tokenised with '
+                'the vocabulary of text.pretrained (bert-base-uncased for MOSI and '
+                'MOSEI).'
             )
     _check_steps(tokens.shape[-1], config)
 

@@ -96,6 +96,25 @@ def read_config(folder: Path) -> BertConfig:
     return BertConfig(**known)
 
 
+def fingerprints(folder: Path, *, weights: bool = True) -> dict[str, str]:
+    """SHA-256, in hexadecimal, of each file that a checkpoint is read from, by name.
+
+    Args:
+      folder: see `resolve`.
+      weights: those of the weights, too: the one file that is read, and by far the
+        largest.
+    """
+    names = ['config.json', *TOKENIZER_FILES]
+    if weights:
+        names.append(SAFETENSORS if (folder / SAFETENSORS).is_file() else TORCH)
+    return {name: _sha256(folder / name) for name in names if (folder / name).is_file()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
 def load_params(folder: Path, config: BertConfig) -> PyTree:
     """The checkpoint's weights as `Bert(config)`'s `params`, float32 numpy arrays.
 
@@ -190,11 +209,7 @@ def _resolve_minilm() -> Path:
 
 def _check_hash(folder: Path) -> None:
     path = folder / SAFETENSORS
-    if path.is_file():
-        with path.open('rb') as file:
-            found = hashlib.file_digest(file, 'sha256').hexdigest()
-    else:
-        found = 'no such file'
+    found = _sha256(path) if path.is_file() else 'no such file'
     if found != _MINILM_SHA256:
         raise UserError(
             f'{path} is not the file of {_MINILM_PACKAGE}: SHA-256 {found}, expected '

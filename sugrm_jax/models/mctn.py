@@ -206,7 +206,7 @@ class Decoder(nn.Module):
             hidden = nn.sigmoid(output) * jnp.tanh(cell)
             return (hidden, cell), hidden
 
-        start = (jnp.zeros((len(encoded), h), encoded.dtype),) * 2
+        start = (jnp.zeros((encoded.shape[0], h), encoded.dtype),) * 2
         _, states = jax.lax.scan(step, start, None, length=encoded.shape[1])
         # Outside the loop: no step needs the output of another.
         return uniform_dense(width, h, name='output')(jnp.moveaxis(states, 0, 1))

@@ -183,7 +183,7 @@ def outer(vectors: list[Array]) -> Array:
     Returns:
       `[B, ∏ (D_i + 1)]`; the last vector's index runs fastest.
     """
-    product = jnp.ones((len(vectors[0]), 1))
+    product = jnp.ones((vectors[0].shape[0], 1))
     for x in vectors:
         x = jnp.concatenate([jnp.ones((x.shape[0], 1)), x], axis=-1)
         product = (product[:, :, None] * x[:, None]).reshape(x.shape[0], -1)

@@ -107,6 +107,16 @@ def _scaled(name: str, inputs: Flat, scaling: Flat) -> Array:
     return jnp.where(real[..., None], scaled, 0)
 
 
+def traced(predictor: Predictor) -> export.Exported:
+    """The program for any number of utterances; of the weights only shapes count."""
+    weights = flat_weights(predictor)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), weights)
+    (count,) = export.symbolic_shape('batch')
+    program = jax.jit(make_program(predictor))
+    trace = export.export(program, platforms=PLATFORMS)
+    return trace(shapes, inputs_of(predictor, count))
+
+
 def write(predictor: Predictor, out: pathlib.Path) -> None:
     """Writes the folder.
 
@@ -121,13 +131,9 @@ def write(predictor: Predictor, out: pathlib.Path) -> None:
         raise UserError(f'{out} exists: delete it, or name another folder.')
     import safetensors.numpy
 
-    weights = flat_weights(predictor)
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), weights)
-    (count,) = export.symbolic_shape('batch')
-    traced = export.export(jax.jit(make_program(predictor)), platforms=PLATFORMS)
-    program = traced(shapes, inputs_of(predictor, count)).serialize()
+    program = traced(predictor).serialize()
     # The library writes a transposed view as if it were none.
-    arrays = {name: np.ascontiguousarray(x) for name, x in weights.items()}
+    arrays = {k: np.ascontiguousarray(x) for k, x in flat_weights(predictor).items()}
     # Last, so that a folder that has it is whole.
     files.write_bytes(out / PROGRAM, bytes(program))
     files.write_bytes(out / WEIGHTS, safetensors.numpy.save(arrays))
@@ -138,8 +144,9 @@ def write(predictor: Predictor, out: pathlib.Path) -> None:
 
 
 def _copy_tokenizer(predictor: Predictor, folder: pathlib.Path) -> bool:
-    """Whether the text encoder has one."""
-    if predictor.experiment.text.pretrained == FILE:
+    """Whether text is read, by an encoder that has one."""
+    kept = predictor.modalities
+    if 't' not in kept or predictor.experiment.text.pretrained == FILE:
         return False
     source = find_text(predictor.experiment)
     found = [name for name in TOKENIZER_FILES if (source / name).is_file()]

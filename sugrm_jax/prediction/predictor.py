@@ -14,8 +14,11 @@ import numpy as np
 
 from sugrm_jax.config import typed
 from sugrm_jax.data import description, modalities, scaling
-from sugrm_jax.data.text import make_tokenizer
+from sugrm_jax.data.fields import some
+from sugrm_jax.data.stored import Stored
+from sugrm_jax.data.text import make_tokenizer, no_tokens
 from sugrm_jax.errors import UserError
+from sugrm_jax.layers.bert import check_tokens
 from sugrm_jax.layers.text import FILE, TextEncoder
 from sugrm_jax.models.system import System
 from sugrm_jax.prediction.program import as_batch, bucket, make_predict, predictions
@@ -64,7 +67,8 @@ class Predictor:
         """Reads the folder of a finished run.
 
         Raises:
-          UserError: it is not finished, or damaged; its text encoder is not found.
+          UserError: it is not finished, or damaged; its text encoder is not found, or
+            is another one than in training.
         """
         run = pathlib.Path(run).expanduser()
         results = files.read_json(run / files.RESULTS)
@@ -78,7 +82,7 @@ class Predictor:
         statistics = None
         if experiment.data.standardize:
             statistics = scaling.Scaling.load(run / 'scaling.npz')
-        restored = restore(run, experiment, features, results['best_epoch'])
+        restored = restore(run, experiment, results)
         return cls(run, experiment, features, statistics, *restored)
 
     def read(self, path: str | os.PathLike, name: str | None = None) -> Found:
@@ -88,18 +92,23 @@ class Predictor:
           path, name: see `samples.read_samples`.
 
         Raises:
-          UserError: the file cannot be read, or its features are others than those
-            the run was trained on.
+          UserError: the file cannot be read, or does not fit the run (`check`).
         """
-        found = read_samples(
-            path, name, tokenizer=self.tokenize, fixed_text=self._fixed_text
-        )
+        tokenizer = self.tokenize if 't' in self.modalities else no_tokens
+        options = dict(tokenizer=tokenizer, fixed_text=self._fixed_text)
+        found = read_samples(path, name, **options)
         self.check(found.split, found.features, os.fspath(path))
-        return found
+        return found._replace(notes=[*found.notes, *self._unsure(found.features)])
 
     @property
     def _fixed_text(self) -> bool:
-        return self.experiment.text.pretrained == FILE
+        """Whether the file's text features are read."""
+        return self.experiment.text.pretrained == FILE and 't' in self.modalities
+
+    @property
+    def _fields(self) -> list[str]:
+        """Those of audio and vision that are read."""
+        return [field for field, s in FIELDS.items() if s in self.modalities]
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -114,27 +123,71 @@ class Predictor:
     def check(
         self, split: Split, features: dict[str, dict[str, Any]], where: str
     ) -> None:
-        """Raises a `UserError` where features differ from those of the run.
+        """Raises a `UserError` where a split is not what the run can predict on.
+
+        Its features must be the run's, and finite, its sequences no longer than the
+        model can read, and its tokens of the text encoder's vocabulary. Modalities that
+        the run was trained without are not looked at.
 
         Args:
           split: to predict on.
           features: what its file says of them (`data.description`).
           where: the file, for the message.
         """
-        given = {
-            field: {'width': getattr(split, field).shape[2]} | features.get(field, {})
-            for field, s in FIELDS.items()
-            if s in self.modalities
-        }
-        if self._fixed_text and 't' in self.modalities:
-            given['text'] = {'width': split.text.shape[2]}
-        for field, ours in given.items():
-            found = description.differences(self.features[field], ours)
-            if found:
+        for field in [*self._fields, *(['text'] if self._fixed_text else [])]:
+            said = features.get(field, {})
+            self._check_features(getattr(split, field), field, said, where)
+        self._check_steps(split, where)
+        if self.text.bert_config and 't' in self.modalities:
+            tokens = split.tokens[..., : self.features['text']['steps']]
+            check_tokens(tokens, self.text.bert_config, where)
+
+    def _check_features(
+        self, array: Array | None, field: str, said: dict[str, Any], where: str
+    ) -> None:
+        if array is None:
+            raise UserError(
+                f'{where}: there are no text features, but {self.run} was trained on '
+                'them: read the file with fixed_text=True.'
+            )
+        ours = {'width': array.shape[2]} | said
+        found = description.differences(self.features[field], ours)
+        if found:
+            raise UserError(
+                f'{where}: {field} is not what {self.run} was trained on: '
+                f'{"; ".join(found)}. Extract the features as for the run.'
+            )
+        # What stays on disk is looked at when it is read.
+        if not isinstance(array, Stored) and not np.isfinite(array).all():
+            raise UserError(
+                f'{where}: {field} has values that are not finite: put 0 in their '
+                'place.'
+            )
+
+    def _check_steps(self, split: Split, where: str) -> None:
+        fields = [] if self._bucketed else self._fields
+        longest = {x: getattr(split, f'{x}_length').max(initial=0) for x in fields}
+        if 't' in self.modalities:
+            longest['text'] = split.tokens[:, 1].sum(-1).max(initial=0)
+        for field, have in longest.items():
+            wanted = self.features[field]['steps']
+            if have > wanted:
                 raise UserError(
-                    f'{where}: {field} is not what {self.run} was trained on: '
-                    f'{"; ".join(found)}. Extract the features as for the run.'
+                    f'{where}: {field} has sequences of {have} steps, but {self.run} '
+                    f'was trained with {wanted}: cut them.'
                 )
+
+    def _unsure(self, features: dict[str, dict[str, Any]]) -> list[str]:
+        """Notes on features of which nothing but the number could be compared."""
+        notes = []
+        for field in self._fields:
+            known = self.features[field]
+            if who := description.only_widths(known, features.get(field, {})):
+                notes.append(
+                    f'{field}: the {who} does not name its features, so that only '
+                    'their number was compared'
+                )
+        return notes
 
     def __call__(self, split: Split) -> dict[str, np.ndarray]:
         """Predictions by task, float32 `[N]`, in units of the labels.
@@ -146,7 +199,8 @@ class Predictor:
           split: as it comes in a file, not standardised; labels are not read.
 
         Raises:
-          UserError: sequences are longer than the model can read.
+          UserError: they do not fit the run (`check`), or a multimodal prediction is
+            not finite.
         """
         result: dict[str, np.ndarray] = {}
         for rows, inputs in self.batches(split):
@@ -154,6 +208,13 @@ class Predictor:
             for task, values in found.items():
                 whole = result.setdefault(task, np.empty(len(split), np.float32))
                 whole[rows] = values[: len(rows)]
+        bad = np.flatnonzero(~np.isfinite(result['m']))
+        if bad.size:
+            raise UserError(
+                f'{self.run} has no finite prediction for '
+                f'{some([split.ids[i] for i in bad])}, although their features are: '
+                'they may be far from all that it was trained on. Take them out.'
+            )
         return result
 
     def batches(self, split: Split) -> Iterator[tuple[np.ndarray, dict[str, Array]]]:
@@ -170,24 +231,34 @@ class Predictor:
             yield rows, self.inputs(split, filled)
 
     def prepared(self, split: Split) -> Split:
-        """The split as the model reads it: standardised, of the run's modalities."""
+        """The split as the model reads it: standardised, of the run's modalities.
+
+        Raises:
+          UserError: it does not fit the run (`check`).
+        """
+        self.check(split, {}, 'the given samples')
         if self.scaling:
-            split = scaling.apply(split, self.scaling)
-        return modalities.keep_only_of(split, self.modalities)
+            split = scaling.apply(split, self.scaling, self._fields)
+        split = modalities.keep_only_of(split, self.modalities)
+        if 'width' in self.features['text'] and split.text is None:
+            # Without text, too, the model is given features of it.
+            width = self.features['text']['width']
+            nothing = np.zeros((len(split), split.tokens.shape[2], width), np.float32)
+            split = dataclasses.replace(split, text=nothing)
+        return split
 
     def inputs(self, split: Split, rows: np.ndarray) -> dict[str, Array]:
         """Some utterances of a prepared split, padded for `program.as_batch`."""
-        inputs = {'tokens': self._fitted(split.tokens[rows], 'text', 2)}
-        if split.text is not None and self._fixed_text:
-            inputs['text'] = self._fitted(split.text[rows], 'text', 1)
+        steps = self.features['text']['steps']
+        inputs = {'tokens': _fitted(split.tokens[rows], 2, steps)}
+        if 'width' in self.features['text']:
+            inputs['text'] = _fitted(split.text[rows], 1, steps)
         for field in FIELDS:
             length = getattr(split, f'{field}_length')[rows]
             longest = max(1, length.max(initial=0))
+            steps = bucket(longest) if self._bucketed else self.features[field]['steps']
             array = np.asarray(getattr(split, field)[rows, :longest])
-            inputs |= {
-                field: self._fitted(array, field, 1),
-                f'{field}_length': length,
-            }
+            inputs |= {field: _fitted(array, 1, steps), f'{field}_length': length}
         return inputs
 
     @functools.cached_property
@@ -195,20 +266,6 @@ class Predictor:
         """Whether audio and vision may be padded to any number of steps."""
         steps = {x['steps'] for x in self.features.values()}
         return self.system.masks_padding and len(steps) > 1
-
-    def _fitted(self, array: np.ndarray, field: str, axis: int) -> np.ndarray:
-        """Padded with zeros to as many steps as the model is to be given."""
-        have, wanted = array.shape[axis], self.features[field]['steps']
-        if field in FIELDS and self._bucketed:
-            wanted = bucket(have)
-        if have > wanted:
-            raise UserError(
-                f'{field} has sequences of {have} steps, but {self.run} was trained '
-                f'with {wanted}: cut them.'
-            )
-        widths = [(0, 0)] * array.ndim
-        widths[axis] = (0, wanted - have)
-        return np.pad(array, widths)
 
     @functools.cached_property
     def _predict(self):
@@ -219,3 +276,11 @@ class Predictor:
             return predictions(predict(weights, as_batch(inputs)), self.modalities)
 
         return predictions_of
+
+
+def _fitted(array: np.ndarray, axis: int, steps: int) -> np.ndarray:
+    """With so many steps: those beyond are padding, and zeros make up the rest."""
+    array = array[(slice(None),) * axis + (slice(steps),)]
+    widths = [(0, 0)] * array.ndim
+    widths[axis] = (0, steps - array.shape[axis])
+    return np.pad(array, widths)

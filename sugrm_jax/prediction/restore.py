@@ -8,13 +8,17 @@ from typing import Any
 import jax
 import numpy as np
 
+from sugrm_jax.errors import UserError
 from sugrm_jax.layers import pretrained
 from sugrm_jax.layers.bert import BertConfig
 from sugrm_jax.layers.text import FILE, TextEncoder
+from sugrm_jax.layers.weights import SAFETENSORS, TORCH
 from sugrm_jax.models.system import System
 from sugrm_jax.training.checkpoint import read_best
-from sugrm_jax.training.setup import Experiment, Source, assemble
+from sugrm_jax.training.setup import Assembly, Experiment, Source, assemble
 from sugrm_jax.types import Dataset, PyTree, Split
+
+WEIGHTS = (SAFETENSORS, TORCH)
 
 
 def find_text(experiment: Experiment) -> pathlib.Path:
@@ -25,31 +29,73 @@ def find_text(experiment: Experiment) -> pathlib.Path:
 def restore(
     run: pathlib.Path,
     experiment: Experiment,
-    features: dict[str, dict[str, Any]],
-    best_epoch: int,
+    results: dict[str, Any],
 ) -> tuple[System, TextEncoder, dict[str, PyTree], bool]:
     """System, text encoder, weights and whether text is encoded outside of the model.
 
     Args:
       run: the folder.
       experiment: its config.
-      features: what it was trained on (`description.of_run`).
-      best_epoch: whose checkpoint to read.
+      results: content of its `results.json`.
 
     Raises:
-      UserError: the text encoder is not found, or the checkpoint damaged.
+      UserError: the text encoder is not found, or is another one than the run's; the
+        checkpoint is damaged.
+    """
+    parts, text = assemble_blank(experiment, results['data']['features'])
+    # Runs of before there were fingerprints have none.
+    if known := results.get('encoder_sha256'):
+        _check_encoder(run, find_text(experiment), known, frozen=bool(parts.frozen))
+    weights = {'model': read_best(run, results['best_epoch'], shapes_of(parts))}
+    if parts.frozen:
+        weights['text'] = parts.frozen
+    return parts.system, text, weights, bool(parts.frozen)
+
+
+def assemble_blank(
+    experiment: Experiment, features: dict[str, dict[str, Any]]
+) -> tuple[Assembly, TextEncoder]:
+    """An experiment's system without its data, and its text encoder.
+
+    Args:
+      experiment: the config.
+      features: what it was trained on (`description.of_run`).
     """
     bert_config, encoder = _encoder(experiment)
     blank = blank_split(features)
-    dataset = Dataset(blank, blank, blank, str(run), '', experiment.data.label_range)
+    dataset = Dataset(blank, blank, blank, '', '', experiment.data.label_range)
     parts = assemble(experiment, Source(dataset, None, bert_config, encoder))
+    return parts, TextEncoder(bert_config, experiment.text)
+
+
+def shapes_of(parts: Assembly) -> dict[str, PyTree]:
+    """The model's variables by collection, as shapes."""
     params, stats = jax.eval_shape(parts.init, jax.random.key(0))
-    shapes = {'params': params | parts.encoder, **stats}
-    weights = {'model': read_best(run, best_epoch, shapes)}
-    if parts.frozen:
-        weights['text'] = parts.frozen
-    text = TextEncoder(bert_config, experiment.text)
-    return parts.system, text, weights, bool(parts.frozen)
+    return {'params': params | parts.encoder, **stats}
+
+
+def _check_encoder(
+    run: pathlib.Path, folder: pathlib.Path, known: dict[str, str], *, frozen: bool
+) -> None:
+    """Raises a `UserError` unless the folder's files are those of the training.
+
+    Args:
+      run, folder: the run and its text encoder, for the message.
+      known: `pretrained.fingerprints` in training.
+      frozen: whether the run has no weights of the encoder of its own.
+    """
+    found = pretrained.fingerprints(folder, weights=frozen)
+    if not frozen:
+        known = {name: x for name, x in known.items() if name not in WEIGHTS}
+    others = [
+        name for name in sorted(known | found) if known.get(name) != found.get(name)
+    ]
+    if others:
+        raise UserError(
+            f'{folder.absolute()} does not hold the text encoder that {run} was '
+            f'trained with: {", ".join(others)} differ. Put the files of the training '
+            'there.'
+        )
 
 
 def _encoder(experiment: Experiment) -> tuple[BertConfig | None, PyTree]:

@@ -31,7 +31,8 @@ class Found(NamedTuple):
       features: what the file says of audio and vision (`data.description`).
       start, end: seconds in the clip they are of, float32 `[N]`; None where the file
         does not say.
-      notes: a sentence for every repair.
+      notes: a sentence for every repair, and for what the file says was wrong with an
+        utterance.
     """
 
     split: Split
@@ -79,11 +80,35 @@ def read_samples(
         fixed_text=fixed_text,
         labelled=False,
     )
+    notes += _problems(raw[name], split.ids, where)
     start, end = (_seconds(raw[name], field, len(split), where) for field in _TIMES)
     return Found(split, description.read(raw, split, path), start, end, notes)
 
 
 _TIMES = ('start', 'end')
+# By utterance, what was wrong when its features were measured; '' where nothing was.
+_PROBLEMS = 'problems'
+_LONGEST_NOTE = 300  # characters
+
+
+def _problems(raw: Mapping, ids: list[str], where: str) -> list[str]:
+    if _PROBLEMS not in raw:
+        return []
+    where = f'{where}: {_PROBLEMS}'
+    fields.check_count(raw[_PROBLEMS], len(ids), where)
+    problems = fields.strings(raw[_PROBLEMS], where)
+    return [
+        _printable(f'{id}: {problem}')
+        for id, problem in zip(ids, problems, strict=True)
+        if problem
+    ]
+
+
+def _printable(text: str) -> str:
+    """One line that no terminal takes for a command, cut where it goes on and on."""
+    if len(text) > _LONGEST_NOTE:
+        text = f'{text[: _LONGEST_NOTE - 1]}…'
+    return ''.join(x if x.isprintable() else ' ' for x in text)
 
 
 def _seconds(raw: Mapping, field: str, count: int, where: str) -> np.ndarray | None:

@@ -157,6 +157,8 @@ def _results(config, setup, progress, predictions) -> dict[str, Any]:
                 dataset, fixed_text=setup.experiment.text.pretrained == FILE
             ),
         },
+        # By file; {} where there is no text encoder.
+        'encoder_sha256': setup.fingerprints,
         'parameters': {
             'total': trained + frozen,
             'trainable': trained,

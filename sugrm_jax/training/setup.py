@@ -110,6 +110,7 @@ class Setup:
       frozen: parameters of a text encoder that is not part of training, or {}.
       optimizer: of `params`.
       lose: takes modalities from the samples of a train step, or None.
+      fingerprints: of the text encoder's files (`pretrained.fingerprints`).
     """
 
     experiment: Experiment
@@ -121,6 +122,7 @@ class Setup:
     frozen: PyTree
     optimizer: optax.GradientTransformation
     lose: Lose | None = None
+    fingerprints: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +134,7 @@ class Source:
       scaling: the statistics it was standardised with, or None.
       bert_config: of the text encoder; None where the data bring text features.
       encoder: parameters of the text encoder, or {}.
+      fingerprints: of its files (`pretrained.fingerprints`).
       encoded: keeps the data with text features.
       parts: keeps what was built last.
     """
@@ -140,6 +143,7 @@ class Source:
     scaling: Any
     bert_config: bert.BertConfig | None
     encoder: PyTree
+    fingerprints: dict[str, str] = dataclasses.field(default_factory=dict)
     encoded: Latest = dataclasses.field(default_factory=Latest)
     parts: Latest = dataclasses.field(default_factory=Latest)
 
@@ -195,6 +199,7 @@ def prepare(config: Mapping[str, Any], shared: Shared | None = None) -> Setup:
         frozen=assembly.frozen,
         optimizer=optimizer,
         lose=assembly.lose,
+        fingerprints=source.fingerprints,
     )
 
 
@@ -214,7 +219,8 @@ def read(experiment: Experiment, shared: Shared) -> Source:
         for split in dataset.splits.values():
             bert.check_tokens(split.tokens, bert_config, dataset.path)
         params = pretrained.load_params(find(), bert_config)
-        return Source(dataset, scaling, bert_config, {'bert': params})
+        known = pretrained.fingerprints(find())
+        return Source(dataset, scaling, bert_config, {'bert': params}, known)
 
     return shared.source((data, text), load_both)
 

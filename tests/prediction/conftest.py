@@ -131,6 +131,11 @@ def evaluated(runs):
     return predictions
 
 
+def written(path, raw):
+    path.write_bytes(pickle.dumps(raw))
+    return path
+
+
 def assert_same(ours, theirs):
     """Equal to 1e-5: other shapes of batches and padding sum in another order."""
     assert ours.keys() == theirs.keys()

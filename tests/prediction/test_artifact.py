@@ -1,6 +1,7 @@
 """What is exported predicts the same without this package."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -9,7 +10,14 @@ import pytest
 
 from benchmarks.prediction import padded
 from sugrm_jax import export
-from tests.prediction.conftest import KINDS, assert_same
+from sugrm_jax.config import plain, typed
+from sugrm_jax.main import load_config
+from sugrm_jax.prediction import Predictor, artifact
+from sugrm_jax.prediction.restore import assemble_blank, shapes_of
+from sugrm_jax.training.setup import Experiment
+from tests.models.test_systems import FILES, ROOT
+from tests.prediction.conftest import KINDS, assert_same, data, written
+from tests.recordings import FIXTURES
 
 # Nothing of this package: -I leaves the checkout out of the search path.
 RUNNER = """
@@ -33,11 +41,51 @@ def test_as_in_training(kind, predictors, runs, evaluated, data_path, tmp_path):
     for split, count in (('test', 5), ('valid', 7)):
         found = predictors(kind).read(data_path, split)
         assert len(found.split) == count  # two sizes of batch, one program
-        np.savez(tmp_path / 'in.npz', **padded(predictors(kind), found.split))
-        files = [str(tmp_path / name) for name in ('in.npz', 'out.npz')]
-        command = [sys.executable, '-I', '-c', RUNNER, str(out), *files]
-        subprocess.run(command, check=True)
-        assert_same(dict(np.load(tmp_path / 'out.npz')), evaluated(kind, split))
+        assert_same(ran(out, predictors(kind), found.split), evaluated(kind, split))
+
+
+def ran(out, predictor, split):
+    """What the exported program predicts, in a process of its own."""
+    inputs, outputs = (out.with_name(name) for name in ('in.npz', 'out.npz'))
+    np.savez(inputs, **padded(predictor, split))
+    command = [sys.executable, '-I', '-c', RUNNER, str(out), str(inputs), str(outputs)]
+    subprocess.run(command, check=True)
+    return dict(np.load(outputs))
+
+
+def test_other_features_of_what_the_run_does_without(predictors, evaluated, tmp_path):
+    """The program is given what the predictor is, cut to the run's steps of text."""
+    raw = data()
+    raw['features'] = {}
+    raw['test']['audio'] = np.ones((5, 20, 5))
+    raw['test'].pop('audio_lengths')
+    raw['test']['text_bert'] = np.pad(raw['test']['text_bert'], [(0, 0)] * 2 + [(0, 9)])
+    predictor = predictors('without_audio')
+    split = predictor.read(written(tmp_path / 'other.pkl', raw)).split
+    artifact.write(predictor, tmp_path / 'model')
+    ours = ran(tmp_path / 'model', predictor, split)
+    assert_same(ours, evaluated('without_audio', 'test'))
+    assert_same(ours, predictor(split))
+
+
+ALIGNED = {
+    'text': {'steps': 6},
+    'audio': {'steps': 6, 'width': 3},
+    'vision': {'steps': 6, 'width': 4},
+}
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_every_system_is_traced_for_any_number_of_utterances(file):
+    overrides = [f'--config.text.pretrained={FIXTURES / "bert_tiny"}']
+    experiment = typed(Experiment, plain(load_config(ROOT / file, overrides)))
+    parts, text = assemble_blank(experiment, ALIGNED)
+    weights, place = {'model': shapes_of(parts)}, pathlib.Path('runs/none')
+    predictor = Predictor(
+        place, experiment, ALIGNED, None, parts.system, text, weights, False
+    )
+    found = artifact.traced(predictor)
+    assert {str(x.shape) for x in found.out_avals} == {'(batch,)'}
 
 
 def test_the_example_runs_as_it_is(runs, tmp_path):

@@ -16,7 +16,7 @@ from sugrm_jax.data.mmsa import load_dataset
 from sugrm_jax.data.text import no_tokens
 from sugrm_jax.prediction import output
 from sugrm_jax.results import timeline
-from tests.prediction.conftest import data
+from tests.prediction.conftest import data, written
 
 
 def test_table_csv_json_and_picture(runs, evaluated, data_path, tmp_path, capsys):
@@ -49,7 +49,12 @@ def test_table_csv_json_and_picture(runs, evaluated, data_path, tmp_path, capsys
     [
         (['nowhere.pkl'], 'nowhere.pkl'),
         (['{data}', '--split=dev'], "no split 'dev'"),
-        (['{data}', '--text=words'], 'is no clip .*--text and --subtitles are for'),
+        (['{data}', '--text='], r'is no clip \(.*\): leave --text away'),
+        (
+            ['{data}', '--video_python=x', '--subtitles=x'],
+            'leave --subtitles and --video_python away',
+        ),
+        (['clip.mp4', '--split=test'], 'is a clip: leave --split away'),
         (['clip.mp4', '--video_python=/nowhere'], '/nowhere cannot be started'),
     ],
 )
@@ -105,6 +110,15 @@ def test_a_clip_with_subtitles(runs, evaluated, extractor, tmp_path, capsys):
     ]
     ours = [row['m'] for row in rows]
     np.testing.assert_allclose(ours, evaluated('sugrm', 'test')['m'][:3], atol=1e-5)
+
+
+def test_what_was_wrong_with_an_utterance_is_said(runs, tmp_path, capsys):
+    raw = data()
+    raw['test']['problems'] = ['', '', '[no] face \x1b[2Jwas found', '', '']
+    path = written(tmp_path / 'told.pkl', raw)
+    assert predict.main([f'--run={runs("sugrm")}', str(path)]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == 'note: test0$_$2: [no] face  [2Jwas found'
 
 
 def test_what_extraction_says_is_passed_on(runs, extractor, capsys, monkeypatch):

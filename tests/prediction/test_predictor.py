@@ -1,23 +1,21 @@
 """Predictions on files equal those of the training code on the same samples."""
 
 import dataclasses
-import pickle
 import re
+import shutil
 
+import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from sugrm_jax import UserError, load_dataset
 from sugrm_jax.data.convert import convert
 from sugrm_jax.prediction import Predictor, predictor
 from sugrm_jax.prediction.program import bucket
 from sugrm_jax.results import files
-from tests.prediction.conftest import KINDS, assert_same, data
-
-
-def written(path, raw):
-    path.write_bytes(pickle.dumps(raw))
-    return path
+from tests.prediction.conftest import KINDS, assert_same, data, written
+from tests.recordings import FIXTURES
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -83,14 +81,51 @@ def test_other_features_are_refused_by_name(predictors, tmp_path):
         predictors('sugrm').read(path)
 
 
+@pytest.mark.parametrize('width', [3, 5])
 def test_features_that_the_run_does_without_may_be_others(
-    predictors, evaluated, tmp_path
+    width, predictors, evaluated, tmp_path
 ):
     raw = data()
-    raw['features'] = {'audio': {'names': ['a', 'b', 'c']}}
-    path = written(tmp_path / 'other.pkl', raw)
-    ours = predictors('without_audio')(predictors('without_audio').read(path).split)
-    assert_same(ours, evaluated('without_audio', 'test'))
+    raw['features'] = raw['features'] | {'audio': {'names': [*'abcde'[:width]]}}
+    raw['test']['audio'] = np.ones((5, 20, width))
+    raw['test'].pop('audio_lengths')
+    predictor = predictors('without_audio')
+    found = predictor.read(written(tmp_path / 'other.pkl', raw))
+    assert_same(predictor(found.split), evaluated('without_audio', 'test'))
+    assert found.notes == []
+
+
+def test_a_run_without_text_reads_none(predictors, tmp_path):
+    """Neither features of the file, nor a tokenizer, which its encoder lacks."""
+    raw = data()
+    raw['test'].pop('text')
+    raw['test'].pop('text_bert')
+    path = written(tmp_path / 'silent.pkl', raw)
+    whole = predictors('fixed_text')
+    config = whole.experiment
+    only = dataclasses.replace(config.data, modalities=('a', 'v'))
+    config = dataclasses.replace(config, data=only)
+    predictor = dataclasses.replace(whole, experiment=config)
+    found = predictor(predictor.read(path).split)['m']
+    assert found.shape == (5,)
+
+
+def test_padding_beyond_the_steps_of_the_run_is_cut(predictors, evaluated, tmp_path):
+    """Of text as of audio and vision; a longer text is refused."""
+    raw = data()
+    for field, axis in (('text_bert', 2), ('text', 1), ('audio', 1), ('vision', 1)):
+        widths = [(0, 10 * (axis == i)) for i in range(3)]
+        raw['test'][field] = np.pad(raw['test'][field], widths)
+    path = written(tmp_path / 'padded.pkl', raw)
+    for kind in KINDS:
+        split = predictors(kind).read(path).split
+        assert split.tokens.shape[2] == 18
+        assert_same(predictors(kind)(split), evaluated(kind, 'test'))
+    raw['test']['text_bert'][0, 1, :9] = 1
+    path = written(tmp_path / 'long.pkl', raw)
+    message = re.escape(f'{path}: text has sequences of 9 steps') + '.* with 8: cut'
+    with pytest.raises(UserError, match=message):
+        predictors('sugrm').read(path)
 
 
 def test_sequences_that_padding_would_cut_are_refused(predictors, tmp_path):
@@ -98,9 +133,9 @@ def test_sequences_that_padding_would_cut_are_refused(predictors, tmp_path):
     raw['test']['vision'] = np.repeat(raw['test']['vision'], 3, axis=1)
     raw['test'].pop('vision_lengths')
     path = written(tmp_path / 'long.pkl', raw)
-    found = predictors('released').read(path)
-    with pytest.raises(UserError, match=r'vision has sequences of 2\d steps.* 9: cut'):
-        predictors('released')(found.split)
+    message = re.escape(f'{path}: vision') + r' has sequences of 2\d steps.* 9: cut'
+    with pytest.raises(UserError, match=message):
+        predictors('released').read(path)
     # Where padding is not seen any length will do.
     predictors('sugrm')(predictors('sugrm').read(path).split)
 
@@ -115,10 +150,14 @@ def test_sequences_that_padding_would_cut_are_refused(predictors, tmp_path):
             lambda raw: raw['test'].update(end=[np.nan] * 5),
             'end must be 5 finite numbers of seconds',
         ),
-        (lambda raw: raw.update(features=3), 'features must be a dict, not int'),
+        (lambda raw: raw['test'].update(problems=['']), 'problems has 1 entries where'),
         (
-            lambda raw: raw['features'].update(audio={'names': ['a']}),
-            'features.audio.names must be a list of 3 texts',
+            lambda raw: raw['test'].update(problems=[None] * 5),
+            'problems must hold texts, not NoneType',
+        ),
+        (
+            lambda raw: raw['test']['text_bert'].__setitem__((0, 0, 0), 1e6),
+            'bad.pkl: text_bert has the token id 1000000, but .* knows 0 to 1',
         ),
     ],
 )
@@ -145,6 +184,91 @@ def test_a_run_that_is_not_finished_or_damaged(runs, tmp_path):
     files.write_json(tmp_path / 'results.json', results)
     with pytest.raises(UserError, match='train it again'):
         Predictor.load(tmp_path)
+
+
+def test_samples_are_checked_as_files_are(predictors, data_path):
+    predictor = predictors('sugrm')
+    split = predictor.read(data_path).split
+    nan, huge = split.vision.copy(), split.tokens.copy()
+    nan[2, 0, 1], huge[1, 0, 2] = np.nan, 10**6
+    for change, message in (
+        ({'audio': split.audio[..., :2]}, 'audio is not what .*: 2 features where'),
+        ({'vision': nan}, 'vision has values that are not finite: put 0'),
+        ({'tokens': huge}, 'text_bert has the token id 1000000'),
+    ):
+        with pytest.raises(UserError, match=f'^the given samples: {message}'):
+            predictor(dataclasses.replace(split, **change))
+    with pytest.raises(UserError, match=r'no text features.* with fixed_text=True'):
+        predictors('fixed_text')(load_dataset(data_path).test)
+
+
+def test_a_prediction_that_is_not_finite_is_no_absent_one(predictors, data_path):
+    predictor = predictors('fixed_text')
+    split = predictor.read(data_path).split
+    weights = jax.tree.map(lambda x: x * np.inf, predictor.weights)
+    broken = dataclasses.replace(predictor, weights=weights)
+    with pytest.raises(UserError, match=r'no finite prediction for test0\$_\$0, test0'):
+        broken(split)
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'notes'),
+    [
+        ('problems', ['', 'no face was found', '', '', ''], ['no face was found']),
+        ('problems', ['', 'a\x1b[2J\nb', '', '', ''], ['a [2J b']),
+        ('problems', ['', 'x' * 999, '', '', ''], [f'{"x" * 288}…']),
+        ('problems', [''] * 5, []),
+        ('untold', [], []),
+    ],
+)
+def test_what_was_wrong_with_an_utterance_is_noted(
+    field, value, notes, predictors, tmp_path
+):
+    raw = data()
+    raw['test'][field] = value
+    found = predictors('sugrm').read(written(tmp_path / 'told.pkl', raw))
+    assert found.notes == [f'test0$_$1: {note}' for note in notes]
+
+
+def test_features_that_only_one_side_names_are_noted(predictors, data_path, tmp_path):
+    predictor = predictors('sugrm')
+    assert predictor.read(data_path).notes == []
+    raw = data()
+    raw['features'] = {'vision': raw['features']['vision']}
+    found = predictor.read(written(tmp_path / 'unnamed.pkl', raw))
+    said = 'audio: the {} does not name its features, so that only their number was'
+    assert [note.startswith(said.format('file')) for note in found.notes] == [True]
+    unnamed = predictor.features | {'audio': {'steps': 12, 'width': 3}}
+    found = dataclasses.replace(predictor, features=unnamed).read(data_path)
+    assert [note.startswith(said.format('run')) for note in found.notes] == [True]
+
+
+@pytest.mark.parametrize('kind', ['sugrm', 'frozen'])
+def test_another_text_encoder_is_refused_by_name(kind, runs, predictors, tmp_path):
+    """But for weights that the run has trained, and runs that knew no fingerprints."""
+    run, encoder = tmp_path / 'run', tmp_path / 'bert'
+    shutil.copytree(runs(kind), run)
+    shutil.copytree(FIXTURES / 'bert_tiny', encoder)
+    results = files.read_json(run / 'results.json')
+    assert sorted(results['encoder_sha256']) == ['config.json', 'model.safetensors']
+    results['config']['text']['pretrained'] = str(encoder)
+    files.write_json(run / 'results.json', results)
+    assert Predictor.load(run).features == predictors(kind).features
+    (encoder / 'vocab.txt').write_text('other\n')
+    said = re.escape(f'{encoder} does not hold the text encoder that {run} was trained')
+    with pytest.raises(UserError, match=f'{said} with: vocab.txt differ'):
+        Predictor.load(run)
+    (encoder / 'vocab.txt').unlink()
+    weights = safetensors.numpy.load_file(encoder / 'model.safetensors')
+    name = next(iter(weights))
+    weights[name] = weights[name] + 1
+    safetensors.numpy.save_file(weights, encoder / 'model.safetensors')
+    if kind == 'frozen':
+        with pytest.raises(UserError, match=f'{said} with: model.safetensors differ'):
+            Predictor.load(run)
+        results.pop('encoder_sha256')
+        files.write_json(run / 'results.json', results)
+    Predictor.load(run)
 
 
 def test_predicting_changes_nothing_in_the_run(runs, data_path):

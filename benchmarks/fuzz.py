@@ -261,18 +261,23 @@ def judge(kind: Kind, place: pathlib.Path) -> str:
     size = sum(x.stat().st_size for x in place.rglob('*') if x.is_file())
     outcome = READ
     for reader in kind.readers:
-        pathlib.Path('/proc/self/clear_refs').write_text('5')
-        before = _kilobytes('VmRSS')
         signal.alarm(SECONDS)
-        fault = _fault(reader, place)
+        fault, more = grown(functools.partial(_fault, reader, place))
         signal.alarm(0)
-        more = 1024 * (_kilobytes('VmHWM') - before)
         if more > TIMES * size + ROOM:
             return f'{more / 2**20:.0f} MiB for a file of {size} bytes'
         if fault not in (READ, REFUSED):
             return fault
         outcome = REFUSED if REFUSED in (outcome, fault) else READ
     return outcome
+
+
+def grown(call: Callable[[], Any]) -> tuple[Any, int]:
+    """What the call returns, and by how many bytes this process had grown at most."""
+    pathlib.Path('/proc/self/clear_refs').write_text('5')
+    before = _kilobytes('VmRSS')
+    result = call()
+    return result, 1024 * (_kilobytes('VmHWM') - before)
 
 
 def _fault(reader: Callable[[pathlib.Path], Any], place: pathlib.Path) -> str:

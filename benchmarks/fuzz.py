@@ -17,6 +17,7 @@ import collections
 import dataclasses
 import functools
 import importlib
+import json
 import multiprocessing
 import pathlib
 import re
@@ -41,6 +42,7 @@ from sugrm_jax.data.text import no_tokens
 from sugrm_jax.errors import UserError
 from sugrm_jax.layers.pretrained import load_params, read_config
 from sugrm_jax.objectives.regression import RegressionConfig, regression
+from sugrm_jax.prediction.samples import read_samples
 from sugrm_jax.results import files
 from sugrm_jax.training import record
 from sugrm_jax.training.checkpoint import Checkpoints, Progress
@@ -111,6 +113,14 @@ def use(path: pathlib.Path, **options: Any) -> None:
         assert np.isfinite(split.vision[rows]).all()
         assert np.isfinite(split.label).all()
         ''.join([*split.ids, *split.raw_text]).encode()
+
+
+def read_to_predict(path: pathlib.Path) -> None:
+    """What is done with the file for a prediction, and what is told of it then."""
+    found = read_samples(path, tokenizer=no_tokens, fixed_text=False)
+    for seconds in (found.start, found.end):
+        assert seconds is None or np.isfinite(seconds).all()
+    json.dumps(files.json_ready(found.features), allow_nan=False)
 
 
 # Converted data sets. --------------------------------------------------------------
@@ -196,6 +206,7 @@ KINDS = {
             lambda place: use(place / 'data.pkl', fixed_text=True),
             lambda place: use(place / 'data.pkl', tokenizer=no_tokens, strict=True),
             lambda place: report(place / 'data.pkl'),
+            lambda place: read_to_predict(place / 'data.pkl'),
         ),
     ),
     'folder': Kind(
@@ -204,6 +215,7 @@ KINDS = {
         (
             lambda place: use(place / 'converted'),
             lambda place: use(place / 'converted', fixed_text=True),
+            lambda place: read_to_predict(place / 'converted'),
             lambda place: scaling.Scaling.load(place / 'converted' / folder.SCALING),
         ),
     ),
@@ -261,18 +273,23 @@ def judge(kind: Kind, place: pathlib.Path) -> str:
     size = sum(x.stat().st_size for x in place.rglob('*') if x.is_file())
     outcome = READ
     for reader in kind.readers:
-        pathlib.Path('/proc/self/clear_refs').write_text('5')
-        before = _kilobytes('VmRSS')
         signal.alarm(SECONDS)
-        fault = _fault(reader, place)
+        fault, more = grown(functools.partial(_fault, reader, place))
         signal.alarm(0)
-        more = 1024 * (_kilobytes('VmHWM') - before)
         if more > TIMES * size + ROOM:
             return f'{more / 2**20:.0f} MiB for a file of {size} bytes'
         if fault not in (READ, REFUSED):
             return fault
         outcome = REFUSED if REFUSED in (outcome, fault) else READ
     return outcome
+
+
+def grown(call: Callable[[], Any]) -> tuple[Any, int]:
+    """What the call returns, and by how many bytes this process had grown at most."""
+    pathlib.Path('/proc/self/clear_refs').write_text('5')
+    before = _kilobytes('VmRSS')
+    result = call()
+    return result, 1024 * (_kilobytes('VmHWM') - before)
 
 
 def _fault(reader: Callable[[pathlib.Path], Any], place: pathlib.Path) -> str:

@@ -18,6 +18,7 @@ Generator = np.random.Generator
 
 FIELDS = ('audio', 'vision', 'text')
 SIZES = {'train': 6, 'valid': 4, 'test': 3}
+WIDTHS = {'audio': 5, 'vision': 4, 'text': 6}
 # What is at the edge of some type, as a number and as the bytes of one.
 EDGES = (0, 1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**63 - 1)
 ODD_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, 1e18, 3e38, 1e300, -1, 0.5)
@@ -26,8 +27,19 @@ ODD_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, 1e18, 3e38, 1e300, -1,
 def sound(
     rng: Generator, sizes: Mapping[str, int] = SIZES
 ) -> dict[str, dict[str, Any]]:
-    """A small sound data set, laid out as an MMSA file."""
-    return {name: _split(rng, name, count) for name, count in sizes.items()}
+    """A small sound data set, laid out as an MMSA file that we extracted."""
+    splits = {name: _split(rng, name, count) for name, count in sizes.items()}
+    return splits | {'features': {x: _description(x) for x in ('audio', 'vision')}}
+
+
+def _description(field: str) -> dict[str, Any]:
+    width = WIDTHS[field]
+    return {
+        'names': [f'{field} {i}' for i in range(width)],
+        'units': ['dB'] * width,
+        'rate_hz': 100.0,
+        'source': 'somebody 1.0',
+    }
 
 
 def _split(rng: Generator, name: str, count: int) -> dict[str, Any]:
@@ -39,9 +51,12 @@ def _split(rng: Generator, name: str, count: int) -> dict[str, Any]:
         'regression_labels_T': label[::-1].copy(),
         'classification_labels': np.sign(label) + 1,
         'annotations': ['Negative'] * count,
+        'start': [0.5 * i for i in range(count)],
+        'end': np.arange(1, count + 1, dtype=np.float32),
     }
-    for field, steps, width in (('audio', 7, 5), ('vision', 9, 4), ('text', 8, 6)):
-        split[field] = rng.normal(size=(count, steps, width)).astype(np.float32)
+    for field, steps in (('audio', 7), ('vision', 9), ('text', 8)):
+        shape = (count, steps, WIDTHS[field])
+        split[field] = rng.normal(size=shape).astype(np.float32)
     for field, steps in (('audio', 7), ('vision', 9)):
         split[f'{field}_lengths'] = rng.integers(1, steps + 1, count).tolist()
     tokens = np.zeros((count, 3, 8), np.float32)
@@ -61,6 +76,7 @@ def odd_value(rng: Generator) -> Any:
         b'\xff\xfe',
         '\ud800',
         'a' * 5000,
+        10**400,
         10**4000,
         -1,
         True,
@@ -74,6 +90,8 @@ def odd_value(rng: Generator) -> Any:
         [None, 'a', 1],
         {'a': {'b': [1]}},
         np.float64('nan'),
+        np.float32(25),
+        np.int64(-3),
         np.array(['a', None, 3], object),
         np.array(7),
         np.array('text'),
@@ -144,6 +162,9 @@ def change_meaning(data: dict[str, Any], rng: Generator) -> Any:
             data[name] = odd_value(rng)
             continue
         field = str(rng.choice(list(split)))
+        while isinstance(split[field], dict) and split[field] and rng.random() < 0.8:
+            split = split[field]
+            field = str(rng.choice(list(split)))
         way = rng.random()
         if way < 0.1:
             del split[field]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -18,6 +19,9 @@ from ml_collections import ConfigDict
 from sugrm_jax.errors import UserError
 
 T = TypeVar('T')
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def typed(cls: type[T], settings: Mapping[str, Any], where: str = 'config') -> T:
@@ -34,7 +38,7 @@ def typed(cls: type[T], settings: Mapping[str, Any], where: str = 'config') -> T
         another type.
     """
     if not isinstance(settings, Mapping):
-        raise UserError(f'{where} must be a group of fields, not {settings!r}.')
+        raise UserError(f'{where} must be a group of fields, not {_shown(settings)}.')
     hints = typing.get_type_hints(cls)
     for name in settings:
         if name not in hints:
@@ -52,8 +56,14 @@ def typed(cls: type[T], settings: Mapping[str, Any], where: str = 'config') -> T
         raise UserError(f'{where}: {error}.') from error
 
 
+def _shown(value: Any) -> str:
+    """For messages: what a file has in place of a setting may be of any size."""
+    return _SHORT.repr(value)
+
+
 def unknown_field(name: str, known: list[str]) -> UserError:
     """The error for a field that does not exist, naming the nearest that does."""
+    name = name[:200]  # a stranger's file may have chosen it
     near = difflib.get_close_matches(name, known, n=1, cutoff=0)
     hint = f' Did you mean {near[0]}?' if near else ''
     return UserError(f'Unknown config field {name}.{hint}')
@@ -125,11 +135,11 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         return typed(hint, value, path)
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise UserError(f'{path} must be a group of fields, not {value!r}.')
+            raise UserError(f'{path} must be a group of fields, not {_shown(value)}.')
         return {k: _value(args[1], v, f'{path}.{k}') for k, v in value.items()}
     if origin is tuple:
         if not isinstance(value, tuple | list):
-            raise UserError(f'{path} must be a tuple, not {value!r}.')
+            raise UserError(f'{path} must be a tuple, not {_shown(value)}.')
         return tuple(_value(args[0], v, path) for v in value)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
@@ -139,5 +149,5 @@ def _value(hint: Any, value: Any, path: str) -> Any:
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise UserError(f'{path} must be of type {hint.__name__}, not {value!r}.')
+        raise UserError(f'{path} must be of type {hint.__name__}, not {_shown(value)}.')
     return value

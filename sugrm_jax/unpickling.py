@@ -7,6 +7,7 @@ keys made to collide. Which names a file may use is up to those who derive from 
 
 from __future__ import annotations
 
+import math
 import pickle
 import sys
 from collections.abc import Callable, Iterable
@@ -16,6 +17,8 @@ from typing import Any, BinaryIO
 FREE_STEPS, FREE_BYTES = 2**18, 2**24
 # Below it a dict finds a free place in a few tries.
 LARGEST_KEY = 2**31
+# Of an array: more axes than numpy 1 had, and more numbers than a disk holds.
+_AXES, _LONGEST = 32, 2**48
 
 
 class TooMuch(pickle.UnpicklingError):
@@ -59,6 +62,11 @@ class Unpickler(pickle._Unpickler):
         super().load_build()
         self._charge_last()
 
+    def _instantiate(self, function: Callable, args: list[Any]) -> None:
+        """What the instructions of protocols 0 and 1 make an object by."""
+        super()._instantiate(function, args)
+        self._charge_last()
+
     def load_bytearray8(self) -> None:
         """Reads before it makes room."""
         self.append(bytearray(self.read(int.from_bytes(self.read(8), 'little'))))
@@ -77,6 +85,22 @@ class Unpickler(pickle._Unpickler):
 
     def load_empty_set(self) -> None:
         raise pickle.UnpicklingError('it holds a value of type set')
+
+
+def check_sizes(sizes: Any) -> None:
+    """Raises an `UnpicklingError` unless that may be a shape, or strides.
+
+    Before anything is computed of it: a file can repeat one number of many digits.
+    """
+    known = type(sizes) is tuple and len(sizes) <= _AXES
+    if not known or not all(type(n) is int and 0 <= n < _LONGEST for n in sizes):
+        raise pickle.UnpicklingError('an array has a shape that none can have')
+
+
+def elements(shape: Any) -> int:
+    """Of an array of that shape, which `check_sizes` checks."""
+    check_sizes(shape)
+    return math.prod(shape)
 
 
 def _check_keys(keys: Iterable[Any]) -> None:

@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from sugrm_jax.data.stored import LARGEST, Stored
+from sugrm_jax.data.stored import LARGEST, Stored, chunks
 from sugrm_jax.errors import UserError
 
 _LARGEST_ID = 2**64
+# Letters: nobody says so much in an utterance.
+_LONGEST_TEXT = 2**20
+# Numbers that are looked at together, for what is said of each takes room, too.
+_BLOCK = 2**20
 
 
 def check_count(value: Any, count: int, where: str) -> None:
@@ -42,8 +46,19 @@ def strings(value: Any, where: str) -> list[str]:
         number = isinstance(item, int | np.integer) and abs(item) <= _LARGEST_ID
         if not isinstance(item, str) and not number:
             raise UserError(f'{where} must hold texts, not {type(item).__name__}.')
-        result.append(str(item).encode('utf-8', 'replace').decode('utf-8'))
+        text = str(item)
+        if len(text) > _LONGEST_TEXT:
+            raise UserError(f'{where} holds a text of {len(text)} letters.')
+        result.append(_encodable(text))
     return result
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode('utf-8', 'replace').decode()
+    return text  # the same object, of which there is one only
 
 
 def numbers(value: Any, where: str) -> np.ndarray:
@@ -122,17 +137,33 @@ def steps(value: Any, where: str) -> np.ndarray:
 def mend(array: np.ndarray) -> tuple[np.ndarray, int]:
     """Finite float32, and how many values were no use (see `Sequences`)."""
     with np.errstate(over='ignore'):  # too large for float32 is counted as inf
-        array = array.astype(np.float32, copy=False)
-    good = (array >= -LARGEST) & (array <= LARGEST)  # false for NaN
-    count = int(good.size - good.sum())
-    return (np.where(good, array, np.float32(0)) if count else array), count
+        result = array.astype(np.float32, order='C', copy=False)
+    count = sum(int(_useless(block).sum()) for block in _blocks(result))
+    if count:
+        result = result.copy() if result is array else result
+        for block in _blocks(result):
+            block[_useless(block)] = 0
+    return result, count
+
+
+def _useless(array: np.ndarray) -> np.ndarray:
+    return ~((array >= -LARGEST) & (array <= LARGEST))  # true for NaN
+
+
+def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Views `[n]` of an array in C order, one after the other."""
+    flat = array.reshape(-1)
+    return (flat[i : i + _BLOCK] for i in range(0, flat.size, _BLOCK))
 
 
 def last_step(array: np.ndarray) -> np.ndarray:
     """`Sequences.last` of float32 `[N, L, D]`."""
-    real = array.any(axis=2)
-    last = np.where(real.any(axis=1), array.shape[1] - real[:, ::-1].argmax(axis=1), 0)
-    return last.astype(np.int32)
+    last = np.zeros(len(array), np.int32)
+    for rows in chunks(len(array)):
+        real = array[rows[0] : rows[-1] + 1].any(axis=2)
+        back = real[:, ::-1].argmax(axis=1)
+        last[rows] = np.where(real.any(axis=1), array.shape[1] - back, 0)
+    return last
 
 
 def lengths(found: Sequences, claimed: Any, where: str) -> np.ndarray:
@@ -177,20 +208,24 @@ def tokens(value: Any, where: str) -> np.ndarray:
     array = numbers(value, where)
     if array.ndim != 3 or array.shape[1] != 3 or array.shape[2] == 0:
         raise UserError(f'{where} must have the shape [N, 3, L], not {shape(array)}.')
-    limit = np.float64(np.iinfo(np.int32).max)
-    if not ((array >= 0) & (array <= limit) & (array == np.floor(array))).all():
-        raise UserError(f'{where} must hold whole numbers that are not negative.')
+    result = np.empty(array.shape, np.int32)
+    source = np.ascontiguousarray(array)
+    for block, to in zip(_blocks(source), _blocks(result), strict=True):
+        limit = np.float64(np.iinfo(np.int32).max)
+        if not ((block >= 0) & (block <= limit) & (block == np.floor(block))).all():
+            raise UserError(f'{where} must hold whole numbers that are not negative.')
+        to[:] = block
     for row, name in ((1, 'mask'), (2, 'segment ids')):
-        if not np.isin(array[:, row], (0, 1)).all():
+        if result[:, row].max(initial=0) > 1:
             raise UserError(f'{where}: the {name}, row {row}, must be 0 or 1.')
     # Lengths are taken from the mask, and packing reads the first tokens.
-    array = array.astype(np.int32)  # before the difference: unsigned would wrap
-    if (np.diff(array[:, 1]) > 0).any():
+    mask = result[:, 1]
+    if (mask[:, 1:] > mask[:, :-1]).any():
         raise UserError(
             f'{where}: the mask, row 1, must be 1 at the first tokens and 0 after '
             'them; move the tokens to the front.'
         )
-    return array
+    return result
 
 
 def labels(

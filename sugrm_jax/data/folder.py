@@ -29,6 +29,7 @@ from sugrm_jax.data.fields import Sequences, last_step, mend, numbers, strings
 from sugrm_jax.data.stored import Stored, chunks
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import MODALITIES
+from sugrm_jax.unpickling import FREE_STEPS
 
 MANIFEST, SCALING = 'dataset.json', 'scaling.npz'
 FORMAT = 1
@@ -159,7 +160,11 @@ def read(path: str | os.PathLike) -> tuple[dict[str, dict[str, Any]], str]:
 def _manifest(folder: pathlib.Path) -> Manifest:
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text('utf-8'))
+        text = path.read_text('ascii')  # as json writes it: a byte for each letter
+        # Every one becomes an object, which is many times as large.
+        if sum(map(text.count, ',:[{')) > FREE_STEPS + len(text) // 32:
+            raise UserError('it is made of too many small parts')
+        content = json.loads(text)
         if isinstance(content, dict) and content.get('format', FORMAT) != FORMAT:
             raise UserError(f'it has format {content["format"]}, not {FORMAT}')
         return typed(Manifest, content, 'dataset')

@@ -10,7 +10,6 @@ time is measured by its size.
 
 from __future__ import annotations
 
-import math
 import os
 import pickle
 import re
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sugrm_jax.errors import UserError
-from sugrm_jax.unpickling import FREE_BYTES, TooMuch, Unpickler
+from sugrm_jax.unpickling import FREE_BYTES, TooMuch, Unpickler, elements
 
 # Booleans, integers, floats, bytes, text, objects; no dates, no records.
 _TYPE_CODE = re.compile(r'b1|[iu][1248]|f[248]|[SU]\d+|O[48]?')
@@ -48,6 +47,9 @@ _FOREIGN = {
     b'<': 'a web page or XML',
 }
 _START = 32  # bytes to judge by
+_REASON = 200  # letters, of what a file may have chosen itself
+# Bytes, roughly, that an object takes for each text of an array.
+_OBJECT = 128
 _TEXT = re.compile(rb'[^\0-\x08\x0b\x0c\x0e-\x1f\x7f]+')
 # A protocol's number; 0 and 1 begin with text: a mark, a container, a name to look up.
 _PICKLE = re.compile(rb'\x80|[(}\])]|c[\w.]+\n')
@@ -99,16 +101,17 @@ def _complaint(path: str | os.PathLike, start: bytes, error: Exception) -> str:
             'Data are read from a pickle in MMSA format, a dict of the splits train, '
             'valid and test (README, "Real data").'
         )
+    reason = f'{error}'[:_REASON] or type(error).__name__
     if isinstance(error, _Refused):
         return (
-            f'{path} {error}, which is not data; nothing of it was executed. Only '
+            f'{path} {reason}, which is not data; nothing of it was executed. Only '
             'numpy arrays, text, numbers, lists, dicts and tuples are read.'
         )
     if isinstance(error, TooMuch):
-        return f'{path} {error}. It is not read any further.'
+        return f'{path} {reason}. It is not read any further.'
     return (
         f'{path} is empty, truncated or not a pickle of arrays '
-        f'({error or type(error).__name__}): fetch it again.'
+        f'({reason}): fetch it again.'
     )
 
 
@@ -178,7 +181,7 @@ class _Array:
 
 def _array(shape: tuple, dtype: _Dtype, data: Any, order: str) -> np.ndarray:
     """The array of `shape` whose memory, or whose list of objects, is `data`."""
-    count, size = math.prod(shape), dtype.value.itemsize
+    count, size = elements(shape), dtype.value.itemsize
     if dtype.value.hasobject:
         fits = type(data) is list and len(data) == count
     else:
@@ -186,7 +189,7 @@ def _array(shape: tuple, dtype: _Dtype, data: Any, order: str) -> np.ndarray:
         # Elements of no size would make an array of any shape out of nothing.
         fits = fits and (size > 0 or count <= 1)
     if not fits:
-        raise pickle.UnpicklingError(f'an array of shape {shape} has other data')
+        raise pickle.UnpicklingError(f'an array of shape {shape!s:.80} has other data')
     if dtype.value.hasobject:
         flat = np.empty(count, object)
         for i, item in enumerate(data):
@@ -224,7 +227,7 @@ def _scalar(dtype: _Dtype, data: bytes) -> Any:
 def _encode(text: str, encoding: str) -> bytes:
     """Bytes as protocols 0 to 2 write them."""
     if encoding != 'latin1':
-        raise _Refused(f'asks for the encoding {encoding!r}')
+        raise _Refused('asks for another encoding than latin1')
     return text.encode('latin1')
 
 
@@ -259,15 +262,15 @@ def _plain_parts(value: Any, done: dict[int, Any]) -> Any:
 def _unfolded(value: Any, done: dict[int, int]) -> int:
     """Bytes of `value`, roughly, if nothing in it were shared."""
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        return value.nbytes
+        return value.nbytes + _OBJECT * value.size * (value.dtype.kind in 'SU')
     if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, dict):
-        parts = value.values()
+        parts = [*value, *value.values()]
     elif isinstance(value, list | tuple | np.ndarray):
         parts = value.flat if isinstance(value, np.ndarray) else value
     else:
-        return 8
+        return sys.getsizeof(value)
     if id(value) not in done:
         done[id(value)] = sum(8 + _unfolded(part, done) for part in parts)
     return done[id(value)]

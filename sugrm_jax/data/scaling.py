@@ -138,10 +138,13 @@ def _statistics(array: Array, length: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _standardized(
     array: Array, length: np.ndarray, mean: np.ndarray, std: np.ndarray
 ) -> Array:
-    def change(values: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+    def change(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         real = _real(values, length[rows])[..., None]
         return np.where(real, (values - mean) / std, np.float32(0))
 
-    return (
-        array.then(change) if isinstance(array, Stored) else change(array, slice(None))
-    )
+    if isinstance(array, Stored):
+        return array.then(change)
+    result = np.empty_like(array)
+    for rows in chunks(len(array), 8):
+        result[rows] = change(array[rows], rows)
+    return result

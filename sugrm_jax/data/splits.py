@@ -146,4 +146,5 @@ def _tokens(
 
 
 def listed(names: Mapping) -> str:
-    return ', '.join(sorted(map(str, names))) or 'nothing'
+    """The keys in order, no more of them and of each than there is use for."""
+    return fields.some(sorted(f'{name!s:.40}' for name in names), 20) or 'nothing'

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -34,7 +35,15 @@ TOKENIZER_FILES = (
     'tokenizer_config.json',
     'special_tokens_map.json',
 )
-_KINDS = {'int': int, 'float': (int, float), 'str': str}
+# What the value of a field must be, and whether it is, by the field's type.
+_KINDS = {
+    'int': ('a whole number above 0', lambda x: type(x) is int and 0 < x < 2**31),
+    'float': ('a number from 0 to 1', lambda x: type(x) in (int, float) and 0 <= x < 1),
+    'str': ('a text', lambda x: isinstance(x, str)),
+}
+_PROJECTIONS = ('query', 'key', 'value')
+# Room for the names of many thousand classes; BERT's own is of half a kilobyte.
+_CONFIG_BYTES = 2**20
 
 
 def resolve(name: str) -> Path:
@@ -62,15 +71,19 @@ def read_config(folder: Path) -> BertConfig:
     """Reads config.json of a checkpoint.
 
     Raises:
-      UserError: the file is missing or not JSON, a field is missing or of the wrong
-        type, or the model is not a BERT with absolute positions.
+      UserError: the file is missing, too large or not JSON, a field is missing, of the
+        wrong type or out of range, or the model is not a BERT with absolute positions.
     """
     path = folder / 'config.json'
     try:
+        if path.stat().st_size > _CONFIG_BYTES:
+            raise UserError(f'{path} is too large for the settings of a model.')
         values = json.loads(path.read_text('utf-8'))
     except FileNotFoundError as error:
         raise UserError(f'{path} is missing; a checkpoint needs it.') from error
-    except ValueError as error:
+    except OSError as error:
+        raise UserError(f'{path} cannot be read: {error.strerror}.') from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f'{path} is not valid JSON ({error}).') from error
     if not isinstance(values, dict):
         raise UserError(f'{path} is not a JSON object.')
@@ -79,17 +92,18 @@ def read_config(folder: Path) -> BertConfig:
     for field, value in expected.items():
         if values.get(field, value) != value:
             raise UserError(
-                f'{path}: {field} is {values[field]!r}, but only {value!r} is '
+                f'{path}: {field} is {values[field]!r:.80}, but only {value!r} is '
                 'supported; choose another checkpoint (field text.pretrained).'
             )
     known = {}
     for field in dataclasses.fields(BertConfig):
         if field.name in values:
             known[field.name] = values[field.name]
-            if not isinstance(known[field.name], _KINDS[field.type]):
+            kind, fits = _KINDS[field.type]
+            if not fits(known[field.name]):
                 raise UserError(
-                    f'{path}: {field.name} is {known[field.name]!r}, '
-                    f'which is not of type {field.type}.'
+                    f'{path}: {field.name} is {known[field.name]!r:.80}, '
+                    f'which is not {kind}.'
                 )
         elif field.default is dataclasses.MISSING:
             raise UserError(f'{path}: the field {field.name} is missing.')
@@ -136,29 +150,35 @@ def load_params(folder: Path, config: BertConfig) -> PyTree:
             )
         }
         | {'norm': tensors.norm('embeddings.LayerNorm', width)},
-        'layers': jax.tree.map(
-            lambda *layers: np.stack(layers),
-            *(_layer(tensors, i, config) for i in range(config.num_hidden_layers)),
-        ),
+        'layers': _layers(tensors, config),
     }
     tensors.check_all_taken()
     return params
 
 
-def _layer(tensors: Tensors, index: int, config: BertConfig) -> PyTree:
-    at = f'encoder.layer.{index}'
+def _layers(tensors: Tensors, config: BertConfig) -> PyTree:
+    """Part by part, so that what is stacked is in memory twice for one part only."""
     width, inner = config.hidden_size, config.intermediate_size
-    qkv = [
-        tensors.dense(f'{at}.attention.self.{name}', width, width)
-        for name in ('query', 'key', 'value')
-    ]
+
+    def stacked(part: Callable[..., PyTree], name: str, *sizes: int) -> PyTree:
+        layers = [
+            part(f'encoder.layer.{i}.{name}', *sizes)
+            for i in range(config.num_hidden_layers)
+        ]
+        return jax.tree.map(lambda *arrays: np.stack(arrays), *layers)
+
+    def qkv(at: str) -> PyTree:
+        parts = (tensors.dense(f'{at}.{x}', width, width) for x in _PROJECTIONS)
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays, -1), *parts)
+
+    dense, norm = tensors.dense, tensors.norm
     return {
-        'qkv': jax.tree.map(lambda *parts: np.concatenate(parts, -1), *qkv),
-        'attention_output': tensors.dense(f'{at}.attention.output.dense', width, width),
-        'attention_norm': tensors.norm(f'{at}.attention.output.LayerNorm', width),
-        'intermediate': tensors.dense(f'{at}.intermediate.dense', width, inner),
-        'output': tensors.dense(f'{at}.output.dense', inner, width),
-        'output_norm': tensors.norm(f'{at}.output.LayerNorm', width),
+        'qkv': stacked(qkv, 'attention.self'),
+        'attention_output': stacked(dense, 'attention.output.dense', width, width),
+        'attention_norm': stacked(norm, 'attention.output.LayerNorm', width),
+        'intermediate': stacked(dense, 'intermediate.dense', width, inner),
+        'output': stacked(dense, 'output.dense', inner, width),
+        'output_norm': stacked(norm, 'output.LayerNorm', width),
     }
 
 

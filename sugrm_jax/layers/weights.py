@@ -8,7 +8,6 @@ unpickler that admits only the names such a table needs.
 from __future__ import annotations
 
 import collections
-import math
 import pickle
 import zipfile
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 
 from sugrm_jax import archives
 from sugrm_jax.errors import UserError
-from sugrm_jax.unpickling import FREE_BYTES, TooMuch, Unpickler
+from sugrm_jax.unpickling import Unpickler, check_sizes, elements
 
 SAFETENSORS, TORCH = 'model.safetensors', 'pytorch_model.bin'
 
@@ -76,12 +75,16 @@ class _Tensor(NamedTuple):
 class Tensors:
     """A checkpoint's tensors by BertModel's present names; each is taken once.
 
+    Each becomes float32 as it is taken, so that what nobody takes costs nothing.
+
     Raises:
       UserError: as `read_weights` does.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        # Tensors may share their numbers, but each is a copy when it is taken.
+        self._room = weights_file(folder).stat().st_size
         self._left = {
             # A model with heads holds the encoder as `bert`; TensorFlow's names for
             # LayerNorm's parameters live on in old checkpoints.
@@ -92,7 +95,11 @@ class Tensors:
         }
 
     def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """The tensor of that name and shape; UserError if it is not there."""
+        """The tensor of that name and shape as float32.
+
+        Raises:
+          UserError: it is not there, of 8 bits, or one of many of the same numbers.
+        """
         if name not in self._left:
             raise UserError(
                 f'{self._folder}: the weights lack the tensor {name}, of shape {shape}.'
@@ -104,7 +111,19 @@ class Tensors:
                 f'config.json asks for {shape}; config and weights do not belong '
                 'together.'
             )
-        return tensor
+        if tensor.itemsize < 2:
+            raise UserError(
+                f'{self._folder}: the tensor {name} holds numbers of 8 bits '
+                f'({tensor.dtype}), whose scale is not known here; take weights of '
+                'float32 or float16.'
+            )
+        self._room -= tensor.nbytes
+        if self._room < 0:
+            raise UserError(
+                f'{self._folder}: the weights unfold to more than their size; take '
+                'those of a source you trust.'
+            )
+        return np.asarray(tensor, np.float32)
 
     def dense(self, name: str, fan_in: int, fan_out: int) -> dict[str, np.ndarray]:
         """A linear layer; PyTorch keeps its kernel as `[out, in]`."""
@@ -132,18 +151,24 @@ class Tensors:
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
-    """Every tensor of a checkpoint by its name in the file, as float32.
+    """Every tensor of a checkpoint by its name in the file, of the type it has there.
 
-    Reads `model.safetensors`, or else `pytorch_model.bin` (PyTorch 1.6 or later).
+    Reads `model.safetensors`, or else `pytorch_model.bin` (PyTorch 1.6 or later), whose
+    tensors may be views of the same numbers.
 
     Raises:
       UserError: neither is there, or the file is damaged, of the format before
         PyTorch 1.6, or names anything but tensors (nothing of it is executed).
     """
-    if (folder / SAFETENSORS).is_file():
-        return _read_safetensors(folder / SAFETENSORS)
-    if (folder / TORCH).is_file():
-        return _read_torch(folder / TORCH)
+    path = weights_file(folder)
+    return _read_safetensors(path) if path.name == SAFETENSORS else _read_torch(path)
+
+
+def weights_file(folder: Path) -> Path:
+    """The file with the weights; a `UserError` if there is none."""
+    for name in (SAFETENSORS, TORCH):
+        if (folder / name).is_file():
+            return folder / name
     raise UserError(f'{folder} holds no weights: neither {SAFETENSORS} nor {TORCH}.')
 
 
@@ -152,12 +177,11 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except SafetensorError as error:
         raise UserError(
             f'{path} is not a whole safetensors file ({error}); fetch it again.'
         ) from error
-    return {name: np.asarray(x, np.float32) for name, x in tensors.items()}
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -198,44 +222,43 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> dict[str, np.ndarray]
         raise UserError(f'{path} holds no table of tensors by name.')
     for name, tensor in tensors.items():
         if not isinstance(tensor, _Tensor):
-            raise UserError(f'{path}: {name!r} is not a tensor; only tensors are read.')
-    # Tensors may share a storage, but each is a copy here.
-    room = 4 * path.stat().st_size + FREE_BYTES
-    if sum(4 * abs(math.prod(tensor.shape)) for tensor in tensors.values()) > room:
-        raise TooMuch('it unfolds to far more than its size')
-    storages: dict[_Storage, np.ndarray] = {}
+            raise UserError(
+                f'{path}: {name!r:.80} is not a tensor; only tensors are read.'
+            )
+    storages: dict[str, bytes] = {}
     arrays = {}
     for name, tensor in tensors.items():
-        storage = tensor.storage
-        if storage not in storages:
-            storages[storage] = _read_storage(archive, root, storage)
-        arrays[name] = _view(storages[storage], tensor).astype(np.float32)
+        key = tensor.storage.key
+        if key not in storages:
+            storages[key] = archive.read(f'{root}/data/{key}')
+        arrays[name] = _view(storages[key], tensor)
     return arrays
 
 
-def _read_storage(archive: zipfile.ZipFile, root: str, storage: _Storage) -> np.ndarray:
-    entry = archive.getinfo(f'{root}/data/{storage.key}')
-    dtype = np.dtype(
-        ml_dtypes.bfloat16 if storage.dtype == 'bfloat16' else storage.dtype
-    )
-    numbers = np.frombuffer(archive.read(entry), dtype)
-    if len(numbers) < storage.size:
-        raise ValueError(f'{entry.filename} is shorter than the table says')
-    return numbers
-
-
-def _view(numbers: np.ndarray, tensor: _Tensor) -> np.ndarray:
+def _view(storage: bytes, tensor: _Tensor) -> np.ndarray:
     """The tensor as a strided view of its storage, bounds checked."""
-    offset, shape, strides = tensor[1:]
-    if not all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides)):
-        raise ValueError('offset, shape and strides must be whole and not negative')
+    (key, dtype, count), offset, shape, strides = tensor
+    numbers = np.frombuffer(
+        storage, ml_dtypes.bfloat16 if dtype == 'bfloat16' else dtype
+    )
+    if len(numbers) < count:
+        raise ValueError(f'the storage {key:.80} is shorter than the table says')
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    size = math.prod(shape)
+    size = elements(shape)
     if size and (last >= len(numbers) or size > len(numbers)):
         raise ValueError(f'a tensor of shape {shape} reaches beyond its storage')
     return np.lib.stride_tricks.as_strided(
         numbers[offset:], shape, [s * numbers.itemsize for s in strides]
     )
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> _Tensor:
+    """A tensor as the table has it, its parts of the right types."""
+    if not isinstance(storage, _Storage):
+        raise pickle.UnpicklingError('a tensor is of no storage')
+    for sizes in ((offset,), shape, strides):
+        check_sizes(sizes)
+    return _Tensor(storage, offset, shape, strides)
 
 
 class _TableUnpickler(Unpickler):
@@ -247,19 +270,22 @@ class _TableUnpickler(Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ('collections', 'OrderedDict'):
-            return collections.OrderedDict
+            # Empty, as it is written: no pairs whose keys nobody has looked at.
+            return lambda: collections.OrderedDict()
         if (module, name) == ('torch._utils', '_rebuild_tensor_v2'):
             # Made anew for each use: a pickle may set attributes on what it gets.
-            return lambda *args: _Tensor(args[0], args[1], tuple(args[2]), args[3])
+            return lambda *args: _tensor(*args[:4])
         if module == 'torch' and name in _STORAGE_TYPES:
             return _STORAGE_TYPES[name]
         raise UserError(
-            f'{self._path} asks for {module}.{name}, which is no part of saved '
+            f'{self._path} asks for {module:.80}.{name:.80}, no part of saved '
             f'weights; it was not run. Use a {SAFETENSORS} from a source you trust.'
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, storage_type, key, _, size = pid
-        if kind != 'storage' or not isinstance(storage_type, _StorageType):
-            raise pickle.UnpicklingError(f'unknown reference {pid!r:.80}')
+        known = (kind, type(storage_type), type(key)) == ('storage', _StorageType, str)
+        if not known:
+            raise pickle.UnpicklingError('it refers to something unknown')
+        check_sizes((size,))
         return _Storage(key, storage_type.dtype, size)

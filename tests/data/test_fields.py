@@ -183,3 +183,17 @@ def test_tokens_behind_their_padding_are_refused():
 def test_padded_tokens_of_any_storage(kind):
     value = np.array([[[7, 8, 9, 0], [1, 1, 1, 0], [0, 0, 0, 0]]], kind)
     np.testing.assert_array_equal(fields.tokens(value, 'x'), value)
+
+
+def test_whole_numbers_as_ids_have_an_end():
+    """Python itself refuses to write out one of more than 4300 digits."""
+    assert fields.strings([2**64, -(2**64)], WHERE) == [f'{2**64}', f'-{2**64}']
+    for number in (2**64 + 1, -(2**64) - 1, 10**5000):
+        with pytest.raises(UserError, match='must hold texts, not int'):
+            fields.strings([number], WHERE)
+
+
+def test_texts_have_an_end():
+    assert fields.strings(['a' * 2**20], WHERE) == ['a' * 2**20]
+    with pytest.raises(UserError, match=f'{WHERE} holds a text of 1048577 letters'):
+        fields.strings(['a' * (2**20 + 1)], WHERE)

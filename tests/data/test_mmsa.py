@@ -400,3 +400,11 @@ def test_real_text_whose_vision_is_a_placeholder():
         assert (split.audio_length == 1).all() and (split.vision_length == 0).all()
     (note,) = dataset.notes
     assert note.startswith('utterances without vision: 1050 of 1050 in train, 229 of')
+
+
+def test_one_long_sequence_does_not_lengthen_all_others(mmsa):
+    raw = mmsa()
+    raw['test']['audio'] = np.ones((3, 2**18, 5), np.float32)
+    del raw['test']['audio_lengths']
+    with pytest.raises(UserError, match=r'audio has sequences of very different len'):
+        make(raw)

@@ -10,6 +10,7 @@ import pytest
 from sugrm_jax.data import load, scaling
 from sugrm_jax.data import mmsa as reader
 from sugrm_jax.errors import UserError
+from tests.data.test_pickles import ATTACKS
 
 
 def same(ours, theirs):
@@ -129,4 +130,29 @@ def test_statistics_that_cannot_be_read(dataset, tmp_path):
     with path.open('wb') as file:
         np.save(file, np.zeros(2))
     with pytest.raises(UserError, match='does not hold feature statistics'):
+        scaling.Scaling.load(path)
+
+
+@pytest.mark.parametrize('attack', ATTACKS)
+def test_code_among_statistics_does_not_run(attack, tmp_path):
+    trace, path = tmp_path / 'trace', tmp_path / 'scaling.npz'
+    np.savez(path, audio_mean=np.array([ATTACKS[attack](str(trace)), None], object))
+    with np.load(path, allow_pickle=True) as archive:
+        archive['audio_mean']
+    assert trace.exists(), 'the attack itself must work'
+    trace.unlink()
+    with pytest.raises(UserError, match=r'scaling\.npz does not hold feature stat'):
+        scaling.Scaling.load(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize('field', scaling.Scaling._fields)
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_statistics_that_are_not_finite(field, value, dataset, tmp_path):
+    fitted = scaling.fit(dataset.train)
+    wrong = getattr(fitted, field).copy()
+    wrong[1] = value
+    path = tmp_path / 'scaling.npz'
+    path.write_bytes(fitted._replace(**{field: wrong}).to_bytes())
+    with pytest.raises(UserError, match=f'{field} is not finite'):
         scaling.Scaling.load(path)

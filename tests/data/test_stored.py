@@ -95,3 +95,15 @@ def test_neither_writing_nor_reading_holds_the_whole(tmp_path):
     tracemalloc.stop()
     # A part in float32 is a 40th; float64, masks and a batch are as much again each.
     assert peak < array.astype(np.float32).nbytes / 5
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 1.1e18, -1.1e18])
+def test_values_that_were_never_written(value, tmp_path):
+    path = tmp_path / 'audio.npy'
+    stored = folder.save_sequences(path, np.ones((4, 5, 2))).array
+    array = np.load(path, mmap_mode='r+')
+    array[2, 4, 1] = value
+    array.flush()
+    same(stored[np.array([1, 3])], np.ones((2, 5, 2), np.float32))
+    with pytest.raises(UserError, match=r'audio\.npy holds values that are not finite'):
+        stored[np.array([1, 2])]

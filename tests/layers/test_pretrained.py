@@ -60,8 +60,18 @@ def test_config_of_2019_and_of_today(tmp_path):
     [
         ({'model_type': 'roberta'}, "model_type is 'roberta', but only 'bert'"),
         ({'position_embedding_type': 'relative_key'}, "'relative_key'.*'absolute'"),
-        ({'hidden_size': '32'}, "hidden_size is '32', which is not of type int"),
+        (
+            {'hidden_size': '32'},
+            "hidden_size is '32', which is not a whole number",
+        ),
         ({'hidden_act': 'swish'}, "hidden_act is 'swish'"),
+        ({'num_hidden_layers': 0}, 'num_hidden_layers is 0, which is not a whole num'),
+        ({'vocab_size': True}, 'vocab_size is True, which is not a whole number'),
+        ({'hidden_size': 10**4000}, 'hidden_size is 10{79}, which is not a whole num'),
+        ({'layer_norm_eps': 10**400}, 'layer_norm_eps is 10+, which is not a number'),
+        ({'layer_norm_eps': float('nan')}, 'layer_norm_eps is nan, which is not'),
+        ({'hidden_dropout_prob': -0.1}, 'hidden_dropout_prob is -0.1, which is not'),
+        ({'model_type': ['a' * 10_000]}, r"model_type is \['a{78}, but only 'bert'"),
     ],
 )
 def test_config_of_another_model(tmp_path, change, message):
@@ -74,10 +84,22 @@ def test_config_without_a_field_or_a_file(tmp_path):
         read_config(checkpoint(tmp_path, drop=('vocab_size',)))
     with pytest.raises(UserError, match=r'config\.json is missing'):
         read_config(tmp_path / 'nowhere')
+    (tmp_path / 'folder' / 'config.json').mkdir(parents=True)
+    with pytest.raises(UserError, match=r'config\.json cannot be read: Is a dir'):
+        read_config(tmp_path / 'folder')
 
 
 @pytest.mark.parametrize(
-    ('text', 'message'), [(b'{"a": ', 'JSON'), (b'\xff', 'JSON'), (b'[]', 'object')]
+    ('text', 'message'),
+    [
+        (b'{"a": ', 'JSON'),
+        (b'\xff', 'JSON'),
+        (b'[]', 'object'),
+        (b'[' * 100_000, 'JSON'),
+        (b'1' * 5000, 'JSON'),
+        (b'{' + b' ' * 2**20 + b'}', 'too large'),
+    ],
+    ids=['cut', 'bytes', 'list', 'nested', 'digits', 'large'],
 )
 def test_config_that_is_no_json_object(tmp_path, text, message):
     (tmp_path / 'config.json').write_bytes(text)

@@ -3,6 +3,9 @@
 import copy
 import io
 import pickle
+import re
+import subprocess
+import sys
 import zipfile
 
 import ml_dtypes
@@ -10,17 +13,27 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from benchmarks.fuzz import grown
 from sugrm_jax.errors import UserError
-from sugrm_jax.layers.weights import read_weights
+from sugrm_jax.layers.weights import Tensors, read_weights
 
 
 @pytest.mark.parametrize('dtype', [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_safetensors_become_float32(tmp_path, dtype):
     numbers = np.random.default_rng(0).normal(size=(2, 3)).astype(dtype)
     save_file({'x': numbers}, tmp_path / 'model.safetensors')
-    found = read_weights(tmp_path)['x']
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, numbers.astype(np.float32))
+    found = Tensors(tmp_path).take('x', (2, 3))
+    np.testing.assert_array_equal(found, numbers.astype(np.float32), strict=True)
+
+
+@pytest.mark.parametrize('dtype', [np.int8, np.uint8, np.bool_])
+def test_numbers_of_8_bits_are_no_weights(tmp_path, dtype):
+    numbers = {'x': np.ones((2, 3), dtype), 'y': np.ones(3, np.float32)}
+    save_file(numbers, tmp_path / 'model.safetensors')
+    tensors = Tensors(tmp_path)
+    tensors.take('y', (3,))
+    with pytest.raises(UserError, match='tensor x holds numbers of 8 bits'):
+        tensors.take('x', (2, 3))
 
 
 def test_damaged_safetensors(tmp_path):
@@ -179,17 +192,62 @@ def shared_by_many():
     }
 
 
+def test_tensors_of_the_same_numbers_are_not_copied_without_end(tmp_path):
+    tensors = Tensors(torch_file(tmp_path, tensor(), shared_by_many()))
+    tensors.take('x7', (2**18,))
+    with pytest.raises(UserError, match='unfold to more than their size'):
+        for i in range(7):
+            tensors.take(f'x{i}', (2**18,))
+
+
+# Beside a tensor and a storage: what stands for the pairs, the shape and the key.
+PAIRS = b'ccollections\nOrderedDict\n((VaI1\nttR'
+HUGE = b'L%dL\n' % 2**8000
+REPEATED = HUGE + b'p9\n' + b'g9\n' * 999
+STORAGE = b'(Vstorage\nctorch\nFloatStorage\n%bVcpu\nI6\ntQ'
+NESTED = b'Va\n' + b''.join(b'p%d\n0(' % i + b'g%d\n' % i * 9 + b't' for i in range(60))
+
+
 @pytest.mark.parametrize(
-    ('extra', 'reason'),
+    ('value', 'reason'),
     [
-        (shared_by_many(), 'unfolds to far more'),
-        ({'data.pkl': b'\x80\x02](' + b']' * 600_000 + b'e.'}, 'too many small parts'),
+        (b'](' + b']' * 600_000 + b'e', 'too many small parts'),
+        (PAIRS, 'takes 0 positional arguments'),
+        (tensor().replace(integers(2, 3), b'(' + REPEATED + b't'), 'a shape that none'),
+        (tensor().replace(integers(3, 1), b'(' + HUGE * 2 + b't'), 'a shape that none'),
+        (tensor().replace(integers(2, 3), b'](I2\nI3\ne'), 'a shape that none'),
+        (tensor(size=2**60), 'a shape that none'),
+        (STORAGE % NESTED, 'something unknown'),
+        (STORAGE.replace(b'Vstorage\n', NESTED) % b'V0\n', 'something unknown'),
     ],
+    ids=['parts', 'pairs', 'shape', 'strides', 'list', 'size', 'key', 'kind'],
 )
-def test_bombs_are_refused(tmp_path, extra, reason):
-    torch_file(tmp_path, tensor(), extra)
-    with pytest.raises(UserError, match=f'cannot be read as PyTorch weights.*{reason}'):
-        read_weights(tmp_path)
+def test_bombs_are_refused(tmp_path, value, reason):
+    torch_file(tmp_path, value)
+    # By a process of its own, which can be ended while Python multiplies.
+    code = (
+        'from pathlib import Path\n'
+        'from sugrm_jax.layers.weights import read_weights\n'
+        f'read_weights(Path({str(tmp_path)!r}))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, timeout=20
+    )
+    told = done.stderr.splitlines()[-1]
+    assert re.search(f'UserError: .*cannot be read as PyTorch weights.*{reason}', told)
+    assert len(told) < 500
+
+
+def test_a_storage_is_read_once(tmp_path):
+    """Whatever size and type the tensors say that it has."""
+    kinds = (b'FloatStorage', b'IntStorage', b'HalfStorage')
+    table = b''.join(
+        b'Vx%d\n%bs' % (i, tensor(i, 0, (1,), (1,), kinds[i % 3])) for i in range(MANY)
+    )
+    numbers = {'data.pkl': b'\x80\x02}' + table + b'.', 'data/0': bytes(2**20)}
+    torch_file(tmp_path, tensor(), numbers)
+    found, more = grown(lambda: read_weights(tmp_path))
+    assert len(found) == MANY and more < 2**23
 
 
 def test_entries_that_overlap_are_refused(tmp_path):

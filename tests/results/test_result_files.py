@@ -286,3 +286,12 @@ def test_git_revision(tmp_path, monkeypatch):
     assert files.git_revision(tmp_path / 'venv') is None
     monkeypatch.setenv('PATH', '')
     assert files.git_revision(package) is None
+
+
+def test_json_nested_without_end_is_damaged(tmp_path):
+    path = tmp_path / 'results.json'
+    path.write_text('[' * 100_000)
+    with pytest.raises(UserError, match=r'results\.json is damaged'):
+        files.read_json(path)
+    with pytest.raises(UserError, match=r'results\.json is damaged'):
+        files.read_history(path)

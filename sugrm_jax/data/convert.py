@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from sugrm_jax.data import description, fields, folder, mmsa, pickles, scaling
 from sugrm_jax.data.text import no_tokens
-from sugrm_jax.errors import UserError
+from sugrm_jax.folders import emerging
 from sugrm_jax.types import Dataset
 
 
@@ -31,7 +29,7 @@ def convert(
     Args:
       path: the pickle.
       out: the folder, which must not exist. Until all is written there is only a
-        hidden one beside it, whose name begins with `.converting`.
+        hidden one beside it, whose name begins with `.writing`.
       label_range: that the labels are checked with; the folder does not depend on it.
       fixed_text: keep the fixed text features, too; they are larger than all else.
       say: told what is being done.
@@ -44,7 +42,7 @@ def convert(
         exists or cannot be written.
     """
     path = os.fspath(path)
-    with _emerging(pathlib.Path(out).expanduser()) as target:
+    with emerging(pathlib.Path(out).expanduser()) as target:
         say(f'Reading {path}')
         raw = pickles.load(path)
         mmsa.check_layout(raw, path)
@@ -78,23 +76,3 @@ def _write(split: dict[str, Any], field: str, path: pathlib.Path, where: str) ->
     """Writes the sequences of a field, lets go of them, and puts the file's there."""
     array = fields.steps(split.pop(field), where)
     split[field] = folder.save_sequences(path, array)
-
-
-@contextlib.contextmanager
-def _emerging(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Context with an empty folder that becomes `out` at its end, or else vanishes."""
-    if os.path.lexists(out):
-        raise UserError(f'{out} exists: delete it, or name another folder.')
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix='.converting-') as new:
-            # Within it, because it is private, and the result need not be.
-            target = pathlib.Path(new) / 'data'
-            target.mkdir()
-            yield target
-            target.rename(out)
-    except OSError as error:
-        raise UserError(
-            f'The folder {out} cannot be written: {error.strerror}. Name one on a disk '
-            'with room for it.'
-        ) from error

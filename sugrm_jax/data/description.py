@@ -54,10 +54,14 @@ def _checked(said: Any, width: int, where: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in _TEXTS:
         texts = said.get(name, [])
-        if not isinstance(texts, list | tuple) or len(texts) not in (0, width):
+        if (
+            not isinstance(texts, list | tuple)
+            or len(texts) not in (0, width)
+            or not all(isinstance(text, str) for text in texts)
+        ):
             raise UserError(f'{where}.{name} must be a list of {width} texts.')
         if texts:
-            found[name] = [str(text) for text in texts]
+            found[name] = list(texts)
     if 'rate_hz' in said:
         found['rate_hz'] = _rate(said['rate_hz'], f'{where}.rate_hz')
     if 'source' in said:
@@ -72,10 +76,7 @@ def _rate(said: Any, where: str) -> float:
     # Numpy's numbers are real ones, too; but so is a bool.
     real = isinstance(said, numbers.Real) and not isinstance(said, bool)
     if not real or not 0 < said <= _LARGEST_RATE:
-        raise UserError(
-            f'{where} must be a number above 0, at most {_LARGEST_RATE:g}, not '
-            f'{said!r:.80}.'
-        )
+        raise UserError(f'{where} must be a number above 0, at most {_LARGEST_RATE:g}.')
     return float(said)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import export
 
-from sugrm_jax.errors import UserError
+from sugrm_jax.folders import emerging
 from sugrm_jax.layers.pretrained import TOKENIZER_FILES
 from sugrm_jax.layers.text import FILE
 from sugrm_jax.prediction.predictor import FIELDS, Predictor
@@ -127,20 +127,19 @@ def write(predictor: Predictor, out: pathlib.Path) -> None:
     Raises:
       UserError: `out` exists, or the disk refused.
     """
-    if out.exists():
-        raise UserError(f'{out} exists: delete it, or name another folder.')
     import safetensors.numpy
 
-    program = traced(predictor).serialize()
-    # The library writes a transposed view as if it were none.
-    arrays = {k: np.ascontiguousarray(x) for k, x in flat_weights(predictor).items()}
-    # Last, so that a folder that has it is whole.
-    files.write_bytes(out / PROGRAM, bytes(program))
-    files.write_bytes(out / WEIGHTS, safetensors.numpy.save(arrays))
-    example = importlib.resources.files('sugrm_jax.prediction') / EXAMPLE
-    files.write_bytes(out / EXAMPLE, example.read_bytes())
-    tokenizer = _copy_tokenizer(predictor, out / TOKENIZER)
-    files.write_json(out / METADATA, metadata(predictor, tokenizer))
+    with emerging(out) as folder:
+        (folder / PROGRAM).write_bytes(traced(predictor).serialize())
+        # The library writes a transposed view as if it were none.
+        arrays = {
+            name: np.ascontiguousarray(x) for name, x in flat_weights(predictor).items()
+        }
+        (folder / WEIGHTS).write_bytes(safetensors.numpy.save(arrays))
+        example = importlib.resources.files('sugrm_jax.prediction') / EXAMPLE
+        (folder / EXAMPLE).write_bytes(example.read_bytes())
+        tokenizer = _copy_tokenizer(predictor, folder / TOKENIZER)
+        files.write_json(folder / METADATA, metadata(predictor, tokenizer))
 
 
 def _copy_tokenizer(predictor: Predictor, folder: pathlib.Path) -> bool:

@@ -28,6 +28,8 @@ from sugrm_jax.results import files
 from sugrm_jax.training.setup import Experiment
 from sugrm_jax.types import Array, PyTree, Split
 
+# Parts of a run's results that make its model.
+NEEDED = {'config', 'data', 'best_epoch'}
 # Utterances predicted at once.
 ROWS = 32
 # Modalities by the name of their field.
@@ -72,6 +74,10 @@ class Predictor:
         """
         run = pathlib.Path(run).expanduser()
         results = files.read_json(run / files.RESULTS)
+        if not isinstance(results, dict) or not results.keys() >= NEEDED:
+            raise UserError(
+                f"{run / files.RESULTS} holds no run's results: train the run again."
+            )
         experiment = typed(Experiment, results['config'])
         features = results['data'].get('features')
         if features is None:

@@ -45,6 +45,7 @@ def test_a_rate_that_was_kept_as_float32_is_the_same(split):
         0,
         -20.0,
         pytest.param(10**400, id='huge'),
+        pytest.param(10**5000, id='larger than Python prints'),
         '20',
         None,
         [20.0],
@@ -63,6 +64,10 @@ def test_other_rates_are_refused_by_name(split, rate):
         ({'features': {'audio': 3}}, 'x.pkl: features.audio must be a dict, not int'),
         (
             {'features': {'audio': {'names': ['a']}}},
+            'x.pkl: features.audio.names must be a list of 3 texts',
+        ),
+        (
+            {'features': {'audio': {'names': ['a', 'b', 3]}}},
             'x.pkl: features.audio.names must be a list of 3 texts',
         ),
         (

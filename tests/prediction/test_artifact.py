@@ -1,5 +1,6 @@
 """What is exported predicts the same without this package."""
 
+import errno
 import json
 import pathlib
 import subprocess
@@ -106,3 +107,22 @@ def test_a_folder_that_exists_is_left_alone(runs, tmp_path, capsys):
     assert export.main([f'--run={runs("sugrm")}', str(tmp_path)]) == 2
     assert 'exists: delete it' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_of_an_export_that_fails(runs, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(artifact, 'traced', lambda _: Serialized)
+    monkeypatch.setattr(artifact.files, 'write_json', full)
+    out = tmp_path / 'in' / 'model'
+    assert export.main([f'--run={runs("sugrm")}', str(out)]) == 2
+    said = capsys.readouterr().err
+    assert f'The folder {out} cannot be written: No space left' in said
+    assert list((tmp_path / 'in').iterdir()) == []
+
+
+class Serialized:
+    """Instead of a program, which takes a while to trace."""
+
+    serialize = staticmethod(lambda: b'')

@@ -172,6 +172,10 @@ def test_bad_files_are_one_sentence(predictors, tmp_path, change, message):
 def test_a_run_that_is_not_finished_or_damaged(runs, tmp_path):
     with pytest.raises(UserError, match=r'no .*results\.json: .* that has finished'):
         Predictor.load(tmp_path)
+    for other in ({}, []):
+        files.write_json(tmp_path / 'results.json', other)
+        with pytest.raises(UserError, match=r"results\.json holds no run's results"):
+            Predictor.load(tmp_path)
     results = files.read_json(runs('sugrm') / 'results.json')
     files.write_json(tmp_path / 'results.json', results)
     with pytest.raises(UserError, match='no feature statistics at'):

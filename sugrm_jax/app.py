@@ -118,11 +118,13 @@ def _serve(options: argparse.Namespace, scratch: str) -> None:
 
 def sweep(folder: str) -> None:
     """Removes the files of a folder, and of those in it, that are older than `AGE`."""
-    for path in pathlib.Path(folder).rglob('*'):
-        # Another thread may have removed it.
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_file() and time.time() - path.stat().st_mtime > AGE:
-                path.unlink()
+    # Another thread may remove any of them meanwhile: os.walk passes over folders that
+    # are gone, unlike pathlib.
+    for within, _, names in os.walk(folder):
+        for path in [pathlib.Path(within, name) for name in names]:
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > AGE:
+                    path.unlink()
 
 
 if __name__ == '__main__':

@@ -88,22 +88,23 @@ def of_run(dataset: Dataset, *, fixed_text: bool) -> dict[str, dict[str, Any]]:
       fixed_text: whether its text features are the file's.
 
     Returns:
-      For text, audio and vision the steps `L` that they were padded to, for audio,
-      vision and fixed text features their width `D`, and what the file says of them.
+      For text, audio and vision the steps `L` that they were padded to (those of test
+      may be more than others), for audio, vision and fixed text features their width
+      `D`, and what the file says of them.
     """
-    split = dataset.train
-    text = {'steps': split.tokens.shape[2]}
-    if fixed_text and split.text is not None:
-        text['width'] = split.text.shape[2]
+    splits = dataset.splits.values()
+    text = {'steps': max(split.tokens.shape[2] for split in splits)}
+    if fixed_text and dataset.train.text is not None:
+        text['width'] = dataset.train.text.shape[2]
     return {'text': text} | {
-        field: _shape(getattr(split, field)) | dataset.features.get(field, {})
+        field: _shape([getattr(split, field) for split in splits])
+        | dataset.features.get(field, {})
         for field in ('audio', 'vision')
     }
 
 
-def _shape(array: Array) -> dict[str, int]:
-    _, steps, width = array.shape
-    return {'steps': steps, 'width': width}
+def _shape(arrays: list[Array]) -> dict[str, int]:
+    return {'steps': max(x.shape[1] for x in arrays), 'width': arrays[0].shape[2]}
 
 
 def differences(trained: dict[str, Any], given: dict[str, Any]) -> list[str]:

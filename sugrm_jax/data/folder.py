@@ -161,8 +161,9 @@ def _manifest(folder: pathlib.Path) -> Manifest:
     path = folder / MANIFEST
     try:
         text = path.read_text('ascii')  # as json writes it: a byte for each letter
-        # Every one becomes an object, which is many times as large.
-        if sum(map(text.count, ',:[{')) > FREE_STEPS + len(text) // 32:
+        # Every part becomes an object, which is many times as large.
+        # (Commas of transcripts count, too: these are long enough for it.)
+        if sum(map(text.count, ',:[{')) > FREE_STEPS + len(text) // 24:
             raise UserError('it is made of too many small parts')
         content = json.loads(text)
         if isinstance(content, dict) and content.get('format', FORMAT) != FORMAT:

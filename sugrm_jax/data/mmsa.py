@@ -251,7 +251,7 @@ def _check_padding(
     arrays = {name: getattr(split, field) for name, split in splits.items()}
     before = sum(math.prod(x.shape) for x in arrays.values())
     after = sum(math.prod(x.shape) // sizes[n] * wanted[n] for n, x in arrays.items())
-    if isinstance(arrays['train'], np.ndarray) and after > 1.25 * before + ROOM:
+    if isinstance(arrays['train'], np.ndarray) and after > 2 * before + ROOM:
         raise UserError(
             f'{path}: {_NAMES[field]} has sequences of very different length '
             f'({_each(sizes)}), and would be padded ({_each(wanted)}); cut the long '

@@ -99,8 +99,8 @@ def extract_all(
       pieces: what to decode.
       description: of the features.
       folder: where features are kept, see `parts.claimed`; those that are there are
-        not made again. Of
-        what could not be read nothing is kept: a second run may have more luck.
+        not made again. Of what could not be read nothing is kept: a second run may
+        have more luck.
       decoding: what decodes, and how; other features are kept for another.
       jobs: how many pieces are decoded at a time.
       extract: of one piece; runs in a process of the pool.

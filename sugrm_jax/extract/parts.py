@@ -48,6 +48,8 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        if os.path.isdir(folder) and os.listdir(folder) == [_LOCK]:
+            clear(folder)
         lock.release()
 
 

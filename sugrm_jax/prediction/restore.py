@@ -85,8 +85,15 @@ def _check_encoder(
       frozen: whether the run has no weights of the encoder of its own.
     """
     found = pretrained.fingerprints(folder, weights=frozen)
-    if not frozen:
-        known = {name: x for name, x in known.items() if name not in WEIGHTS}
+    # Of fine-tuned ones the run has its own weights; and data that were tokenised need
+    # no tokenizer, which may have been put there since.
+    left_out = set() if frozen else set(WEIGHTS)
+    if not known.keys() & set(pretrained.TOKENIZER_FILES):
+        left_out |= set(pretrained.TOKENIZER_FILES)
+    known, found = (
+        {name: x for name, x in files.items() if name not in left_out}
+        for files in (known, found)
+    )
     others = [
         name for name in sorted(known | found) if known.get(name) != found.get(name)
     ]

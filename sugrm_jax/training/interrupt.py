@@ -13,6 +13,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+SAID = b'\nStopping after the steps under way; once more stops at once.\n'
+
 
 class Interrupted(BaseException):
     """The run stopped on a signal; what was saved is whole.
@@ -84,15 +86,20 @@ class StopRequest:
                 'Stopped outside of training; what was saved before is whole. The same '
                 'command goes on from there.',
             )
-        # Not print: the signal may have come in the middle of one.
-        os.write(2, b'\nStopping after the steps under way; once more stops at once.\n')
+        with contextlib.suppress(OSError):  # whoever read it may be gone
+            # Not print: the signal may have come in the middle of one.
+            os.write(2, SAID)
 
 
 def _leave_terminal() -> None:
-    """Sends what goes to the terminal nowhere: writing to a closed one fails."""
+    """Sends what goes to the terminal nowhere: writing to a closed one fails.
+
+    So does writing to a pipe, whose reader (tee, less) ends with the terminal; only a
+    file stays.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
-        # Not os.isatty, which says no once the terminal is closed.
-        if stat.S_ISCHR(os.fstat(output).st_mode):
-            os.dup2(nowhere, output)
+        with contextlib.suppress(OSError):  # closed before
+            if not stat.S_ISREG(os.fstat(output).st_mode):
+                os.dup2(nowhere, output)
     os.close(nowhere)

@@ -66,7 +66,7 @@ def train(
     Raises:
       UserError: bad data, settings, weights or folder (before any training); a
         loss that is not finite; a full disk.
-      Interrupted: SIGTERM or Ctrl-C came; all steps that were done are saved.
+      Interrupted: a signal came (`interrupt`); all steps that were done are saved.
     """
     options = dict(shared=shared, shown=shown, on_epoch=on_epoch)
     with fitted(config, workdir, console, **options) as run:

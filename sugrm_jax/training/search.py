@@ -178,7 +178,7 @@ class Search:
 
         Raises:
           UserError: what all trials share does not fit; nothing is tried then.
-          Interrupted: SIGTERM or Ctrl-C came; the trial under way is marked as failed
+          Interrupted: a signal came; the trial under way is marked as failed
             and will be made up for.
         """
         self._say(f'{trials} trials, of which {len(over(self.study))} are over')

@@ -41,7 +41,7 @@ def train_grid(
     Raises:
       UserError: the data cannot be read, or a folder holds results of another config;
         nothing is trained then.
-      Interrupted: SIGTERM or Ctrl-C came; all steps that were done are saved.
+      Interrupted: a signal came (`interrupt`); all steps that were done are saved.
     """
     say = functools.partial(_say, console)
     done = functools.partial(finished, data_sha256=functools.cache(data_fingerprint))

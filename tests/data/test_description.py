@@ -79,3 +79,15 @@ def test_other_rates_are_refused_by_name(split, rate):
 def test_what_is_no_description_is_refused_by_name(split, raw, message):
     with pytest.raises(UserError, match=re.escape(message)):
         description.read(raw, split, 'x.pkl')
+
+
+def test_a_run_keeps_the_steps_of_its_longest_split():
+    """Those of test may be more than those of train: it is predicted on, too."""
+    data = tiny_data()
+    test = data['test']
+    test['audio'] = np.pad(test['audio'], [(0, 0), (0, 5), (0, 0)])
+    dataset = mmsa.make_dataset(data, path='tiny')
+    assert dataset.train.audio.shape[1] == 12
+    kept = description.of_run(dataset, fixed_text=False)
+    assert kept['audio'] == {'steps': 17, 'width': 3}
+    assert kept['vision']['steps'] == 9 and kept['text'] == {'steps': 8}

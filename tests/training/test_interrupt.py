@@ -116,3 +116,17 @@ def test_a_terminal_that_closes_leaves_time_to_save(tmp_path):
         run.kill()
         run.wait()
     assert (tmp_path / 'saved').read_text() == str(int(signal.SIGHUP))
+
+
+def test_output_that_nobody_reads_any_more_does_not_stop_the_saving(tmp_path):
+    """As `… 2>&1 | tee log` when its terminal closes."""
+    with subprocess.Popen(
+        [sys.executable, '-c', RUN, str(tmp_path / 'saved')],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as run:
+        assert run.stdout.read(9) == b'under way'
+        run.stdout.close()
+        run.send_signal(signal.SIGHUP)
+        assert run.wait(30) == 0
+    assert (tmp_path / 'saved').read_text() == str(int(signal.SIGHUP))

@@ -116,7 +116,8 @@ def _seconds(raw: Mapping, field: str, count: int, where: str) -> np.ndarray | N
         return None
     where = f'{where}: {field}'
     fields.check_count(raw[field], count, where)
-    seconds = fields.numbers(raw[field], where).astype(np.float32)
+    with np.errstate(over='ignore'):  # what leaves float32 is refused below
+        seconds = fields.numbers(raw[field], where).astype(np.float32)
     if seconds.ndim != 1 or not np.isfinite(seconds).all():
         raise UserError(f'{where} must be {count} finite numbers of seconds.')
     return seconds

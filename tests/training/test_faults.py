@@ -60,9 +60,12 @@ def label(values):
     return everywhere(change)
 
 
-def in_one_value(number):
+def in_single_values(*numbers):
+    """Numbers in the first step of as many utterances."""
+
     def changed(data):
-        data['train']['audio'][2, 0, 1] = number
+        for i, number in enumerate(numbers):
+            data['train']['audio'][2 + i, 0, 1] = number
         return data
 
     return changed
@@ -112,10 +115,9 @@ def one_word(split):
 
 
 TRAINED = {
-    'NaN in a feature': in_one_value(np.nan),
-    'infinite feature': in_one_value(-np.inf),
-    'huge feature': in_one_value(1e30),
-    'large feature': in_one_value(1e6),
+    'NaN in a feature': in_single_values(np.nan),
+    'infinite and huge features': in_single_values(-np.inf, np.inf, 1e30),
+    'large feature': in_single_values(1e6),
     'all positive': label(lambda y: np.abs(y) + 0.1 * (y == 0)),
     'all negative': label(lambda y: -np.abs(y) - 0.1 * (y == 0)),
     'no label of 3': label(lambda y: y / 3),
@@ -125,9 +127,9 @@ TRAINED = {
     ),
     'one step of one feature': everywhere(one_number),
     'one word': everywhere(one_word),
-    'one utterance without audio': without('audio', 1),
-    'one utterance without vision': without('vision', 1),
-    'one utterance without text': speechless(1),
+    'some utterances without audio, vision or text': lambda data: speechless(1)(
+        without('vision', 2)(without('audio', 3)(data))
+    ),
     'no audio at all': without('audio', 21),
     'no vision at all': without('vision', 21),
     'no text at all': speechless(21),

@@ -36,6 +36,9 @@ DAMAGED = (
 )
 
 
+ENCRYPTED = 1  # of an entry's flags
+
+
 @contextlib.contextmanager
 def opened(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
     """Context with an archive that holds no more than its file does.
@@ -52,6 +55,8 @@ def opened(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
             entries = archive.infolist()
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
                 raise ValueError('it is compressed')
+            if any(entry.flag_bits & ENCRYPTED for entry in entries):
+                raise ValueError('it is encrypted')
             # More where entries lie on one another.
             if sum(entry.file_size for entry in entries) > size:
                 raise ValueError('it unfolds to more than its size')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
@@ -38,6 +39,7 @@ def processes(jobs: int) -> Iterator[Executor]:
         jobs, multiprocessing.get_context('spawn'), initializer=_quiet
     )
     try:
+        _start(pool)
         yield pool
     except BaseException:
         for child in set(multiprocessing.active_children()) - before:
@@ -47,10 +49,17 @@ def processes(jobs: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
+def _start(pool: Executor) -> None:
+    """Starts all workers, with Ctrl-C held back: it reaches them before `_quiet`."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        pool.submit(int)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 def _quiet() -> None:
     """Leaves Ctrl-C to the parent; the libraries' own notes would bury ours."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 

@@ -32,7 +32,7 @@ from sugrm_jax.types import PyTree
 # left under its own name.
 GONE = '.gone'
 # How orbax and tensorstore report what is gone, torn or of other shapes.
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclasses.dataclass

@@ -6,6 +6,7 @@ import chex
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 
 from sugrm_jax import UserError
@@ -85,6 +86,17 @@ def test_a_damaged_checkpoint_is_one_sentence(kept, spoil):
     (latest,) = (kept / 'checkpoints' / 'latest').iterdir()
     spoil(latest)
     with pytest.raises(UserError, match=f'{latest} cannot be read: it is damaged'):
+        Checkpoints(kept, IDENTITY).restore_latest(line_state(0))
+
+
+def test_whatever_orbax_stumbles_over_is_one_sentence(kept, monkeypatch):
+    """Spoiled metadata led to an attribute of something else, among others."""
+
+    def stumbles(*_, **__):
+        raise AttributeError("'dict' object has no attribute 'param_name'")
+
+    monkeypatch.setattr(ocp.CheckpointManager, 'restore', stumbles)
+    with pytest.raises(UserError, match='cannot be read: it is damaged'):
         Checkpoints(kept, IDENTITY).restore_latest(line_state(0))
 
 

@@ -34,8 +34,6 @@ DAMAGED = (
     TypeError,
     UnicodeError,
 )
-
-
 ENCRYPTED = 1  # of an entry's flags
 
 

@@ -26,7 +26,7 @@ from sugrm_jax.results import cards
 # Bytes of a file, and of any other request; a file's has words around it.
 UPLOAD, REQUEST = 50 * 2**20, 2**20
 # Paths where gradio fetches what a client names, or decodes it in this process.
-CLOSED = re.compile(r'/(file[=/]https?:|proxy=|process_recording)')
+CLOSED = re.compile(r'/(file[=/]https?:|proxy=|process_recording)', re.IGNORECASE)
 SUBTITLES = ['.srt', '.vtt']
 # White words on the button are read easily, which on the theme's own they are not.
 LOOK = {'block_border_width': '1px', 'input_border_width': '1px'} | {

@@ -100,6 +100,7 @@ def test_no_file_is_fetched_by_its_address(endpoint, data, served, fetched):
         f'file={ADDRESS}',
         f'file%3D{ADDRESS}',
         'file=http://example.org/x.mp4',
+        'FILE=HTTPS://example.org/x.mp4',
         f'file/{ADDRESS}',
         f'proxy={ADDRESS}',
     ],

@@ -88,8 +88,8 @@ def test_the_whole_way(runs, evaluated, tmp_path):
         client.submit(clip, 'so good', None, api_name='/predict_clip')
         pids = hanging(tmp_path)
         assert (tmp_path / 'words').read_text() == 'so good'
-        process.send_signal(signal.SIGHUP)
-        assert process.wait(30) == 128 + signal.SIGHUP
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
         assert process.stdout.read() == 'Stopped.\n'
     assert_ended(pids)
     assert not list(scratch.iterdir())

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
       UserError: the run or the examples cannot be read, or the port is taken.
     """
     # Heavy imports wait until the command line is known to be good.
-    from sugrm_jax.training.interrupt import Interrupted, StopRequest
+    from sugrm_jax.interrupt import Interrupted, StopRequest
 
     try:
         with (

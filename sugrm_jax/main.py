@@ -137,7 +137,7 @@ def run(
     flags_parser: Callable[[list[str]], list[str]] = parse,
 ) -> None:
     """Runs a command; exits 2 for what the user can mend, 128 + signal when stopped."""
-    from sugrm_jax.training.interrupt import Interrupted
+    from sugrm_jax.interrupt import Interrupted
 
     try:
         app.run(command, flags_parser=flags_parser)

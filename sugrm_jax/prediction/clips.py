@@ -14,10 +14,10 @@ import sys
 import tempfile
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import Interrupted, StopRequest
 from sugrm_jax.prediction.children import Children
 from sugrm_jax.prediction.predictor import Predictor
 from sugrm_jax.prediction.samples import Found
-from sugrm_jax.training.interrupt import Interrupted, StopRequest
 
 ENDINGS = ('.mp4', '.mkv', '.webm', '.avi', '.mov', '.wav', '.mp3', '.flac')
 VARIABLE = 'SUGRM_VIDEO_PYTHON'

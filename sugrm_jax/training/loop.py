@@ -17,11 +17,11 @@ from sugrm_jax import parallel, processes
 from sugrm_jax.config import plain
 from sugrm_jax.data.batches import samples_of
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import Interrupted, StopRequest
 from sugrm_jax.terminal import Terminal
 from sugrm_jax.training import evaluate, record
 from sugrm_jax.training.checkpoint import Checkpoints, Progress
 from sugrm_jax.training.feed import put_batch
-from sugrm_jax.training.interrupt import Interrupted, StopRequest
 from sugrm_jax.training.optim import drop_partial_group
 from sugrm_jax.training.plans import Plans
 from sugrm_jax.training.programs import compile_both, compile_evaluation, make_programs

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from sugrm_jax.config import typed
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import StopRequest
 from sugrm_jax.results import files
 from sugrm_jax.results.sweeps import ERROR
 from sugrm_jax.training.checkpoint import keep_best_only
 from sugrm_jax.training.grid import Cell, data_fingerprint, finished
-from sugrm_jax.training.interrupt import StopRequest
 from sugrm_jax.training.loop import train
 from sugrm_jax.training.progress import SweepProgress
 from sugrm_jax.training.setup import Experiment, read

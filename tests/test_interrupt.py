@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from sugrm_jax.training.interrupt import Interrupted, StopRequest
+from sugrm_jax.interrupt import Interrupted, StopRequest
 
 SIGNALS = pytest.mark.parametrize(
     'signum', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
@@ -82,7 +82,7 @@ def test_what_ignores_hangups_goes_on_ignoring_them():
 
 RUN = """
 import pathlib, sys, time
-from sugrm_jax.training.interrupt import StopRequest
+from sugrm_jax.interrupt import StopRequest
 with StopRequest() as stop, stop.deferred():
     print('under way', flush=True)
     while not stop.signum:

@@ -29,7 +29,13 @@ from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.robustness import Robustness, robustness
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.shared import Shared
-from sugrm_jax.training.workdir import check_alike, claimed, identity, provenance
+from sugrm_jax.training.workdir import (
+    STOPPED,
+    check_alike,
+    claimed,
+    identity,
+    provenance,
+)
 from sugrm_jax.types import Plan, PyTree, Split
 
 # Passes over the test split, of which the median tells the time of inference.
@@ -89,7 +95,7 @@ def fitted(
     with contextlib.ExitStack() as stack:
         claim = claimed(workdir)
         folder = processes.agree(lambda: stack.enter_context(claim))
-        stop = stack.enter_context(StopRequest())
+        stop = stack.enter_context(StopRequest(STOPPED))
         setup = processes.agree(lambda: prepare(config, shared))
         this_run = identity(config, setup.dataset.sha256)
         check_alike(this_run)

@@ -21,7 +21,7 @@ from sugrm_jax.training.loop import train
 from sugrm_jax.training.progress import SweepProgress
 from sugrm_jax.training.setup import Experiment, read
 from sugrm_jax.training.shared import Shared
-from sugrm_jax.training.workdir import Claimed
+from sugrm_jax.training.workdir import STOPPED, Claimed
 
 
 def train_grid(
@@ -45,7 +45,7 @@ def train_grid(
     """
     say = functools.partial(_say, console)
     done = functools.partial(finished, data_sha256=functools.cache(data_fingerprint))
-    with StopRequest():
+    with StopRequest(STOPPED):
         is_done = {cell.folder: done(cell) for cell in grid}
         todo = [cell for cell in grid[mine] if not is_done[cell.folder]]
         total = len(grid[mine])

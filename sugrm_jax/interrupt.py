@@ -9,11 +9,14 @@ import contextlib
 import os
 import signal
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
 SAID = b'\nStopping after the steps under way; once more stops at once.\n'
+
+AGAIN = 0.01  # seconds until a signal that was ignored comes again
 
 
 class Interrupted(BaseException):
@@ -85,6 +88,8 @@ class StopRequest:
         self._said = said
         self._deferred = False
         self._usual = {}
+        self._usual_hook = sys.unraisablehook
+        self._again: threading.Timer | None = None
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -92,9 +97,14 @@ class StopRequest:
                 usual = signal.getsignal(signum)
                 if signum != signal.SIGHUP or usual is not signal.SIG_IGN:
                     self._usual[signum] = signal.signal(signum, self._note)
+            self._usual_hook, sys.unraisablehook = sys.unraisablehook, self._ignored
         return self
 
     def __exit__(self, *_) -> None:
+        if self._usual:
+            sys.unraisablehook = self._usual_hook
+        if self._again is not None:
+            self._again.cancel()
         for signum, handler in self._usual.items():
             signal.signal(signum, handler)
 
@@ -126,6 +136,22 @@ class StopRequest:
             _waiting.came = stopped
         else:
             raise stopped
+
+    def _ignored(self, what: sys.UnraisableHookArgs) -> None:
+        """Has the signal come once more where Python could not raise `Interrupted`.
+
+        It raises nothing from finalizers, nor from what the garbage collector calls:
+        JAX has it call something.
+        """
+        if isinstance(what.exc_value, Interrupted):
+            signum = what.exc_value.signum
+            signal.signal(signum, self._note)
+            # Not at once, which would be in the same finalizer.
+            main = threading.main_thread().ident  # which may be asleep
+            self._again = threading.Timer(AGAIN, signal.pthread_kill, [main, signum])
+            self._again.start()
+        else:
+            self._usual_hook(what)
 
 
 def _leave_terminal() -> None:

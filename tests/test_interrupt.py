@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -135,6 +136,33 @@ def test_signals_wait_for_nothing_that_another_thread_does():
     finally:
         left.set()
         thread.join()
+
+
+class Finalized:
+    def __del__(self):
+        come()
+
+
+def test_a_signal_that_python_ignores_comes_once_more():
+    hook = sys.unraisablehook
+    with pytest.raises(Interrupted), StopRequest():
+        Finalized()
+        began = time.monotonic()
+        time.sleep(60)
+    assert time.monotonic() - began < 30
+    assert sys.unraisablehook is hook
+
+
+def test_what_else_python_ignores_is_told_as_usual(monkeypatch):
+    class Broken:
+        def __del__(self):
+            raise KeyError
+
+    told = []
+    monkeypatch.setattr(sys, 'unraisablehook', lambda what: told.append(what.exc_type))
+    with StopRequest():
+        Broken()
+    assert told == [KeyError]
 
 
 RUN = """

@@ -132,12 +132,13 @@ def test_what_extraction_says_is_passed_on(runs, extractor, capsys, monkeypatch)
 
 
 @pytest.mark.parametrize('command', [predict, export])
-def test_ctrl_c_is_one_line(command, monkeypatch, capsys):
+@pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_one_line(command, signum, monkeypatch, capsys):
     def load(_):
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signum)
 
     monkeypatch.setattr(Predictor, 'load', load)
-    assert command.main(['--run=x', 'y']) == 128 + signal.SIGINT
+    assert command.main(['--run=x', 'y']) == 128 + signum
     assert capsys.readouterr().err == 'Stopped.\n'
 
 

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from sugrm_jax.prediction.samples import Found
 from sugrm_jax.results import files
+from sugrm_jax.terminal import cell
 from sugrm_jax.types import TASKS
 
 # Utterances that the table on the terminal shows; files have them all.
 SHOWN = 40
+# What to do about a file that cannot be written, besides making room.
+OTHERWISE = 'name another file'
 TIMES = ('start', 'end')
 
 Row = dict[str, Any]
@@ -64,9 +68,9 @@ def longest(found: list[Row], most: int = 24) -> int:
     return min(most, max(len(row['id']) for row in found))
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any) -> str | Text:
     if name in ('id', 'text'):
-        return value.replace('[', '\\[')
+        return cell(value)
     if value is None:
         return '–'
     return f'{value:.1f}' if name in TIMES else f'{value:+.2f}'
@@ -79,7 +83,7 @@ def write(path: pathlib.Path, found: list[Row]) -> None:
       UserError: the disk refused.
     """
     if path.suffix == '.json':
-        return files.write_json(path, found)
+        return files.write_json(path, found, OTHERWISE)
     out = io.StringIO(newline='')
     writer = csv.DictWriter(out, list(found[0]))
     writer.writeheader()
@@ -88,4 +92,5 @@ def write(path: pathlib.Path, found: list[Row]) -> None:
         {k: str(np.float32(x)) if isinstance(x, float) else x for k, x in row.items()}
         for row in found
     )
-    files.write_bytes(path, out.getvalue().encode('utf-8', 'backslashreplace'))
+    content = out.getvalue().encode('utf-8', 'backslashreplace')
+    files.write_bytes(path, content, OTHERWISE)

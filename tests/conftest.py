@@ -1,5 +1,6 @@
 """For all tests: compiled programs are kept on disk, for the tests that follow."""
 
+import gc
 import os
 import pathlib
 import tempfile
@@ -14,3 +15,6 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Compiling is most of what the tests of whole runs do, and nearly half of that is
 # LLVM's optimisation, of which tiny programs have little.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+# What jax has traced stays for the whole of a process; looking through it for garbage
+# as often as usual took 6 % of the time of tests/models, and more later on.
+gc.set_threshold(50_000, 20, 100)

@@ -47,7 +47,7 @@ def tiny_config(path):
     config.data.path = str(path)
     config.text.pretrained = str(FIXTURES / 'bert_tiny')
     spt = config.model.spt
-    spt.width, spt.heads, spt.layers = 8, 2, 2
+    spt.width, spt.heads, spt.layers = 8, 2, 1
     config.model.common_width.m = 6
     for group in config.optim.groups.values():
         group.lr = 1e-3

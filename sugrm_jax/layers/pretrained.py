@@ -20,6 +20,7 @@ from sugrm_jax.cache import cache_folder
 from sugrm_jax.errors import UserError
 from sugrm_jax.layers.bert import BertConfig
 from sugrm_jax.layers.weights import SAFETENSORS, TORCH, Tensors
+from sugrm_jax.regular import open_regular, read_bytes
 from sugrm_jax.types import PyTree
 
 # all-MiniLM-L6-v2 (Apache-2.0), from a package so that no model hub is needed. The
@@ -78,7 +79,7 @@ def read_config(folder: Path) -> BertConfig:
     try:
         if path.stat().st_size > _CONFIG_BYTES:
             raise UserError(f'{path} is too large for the settings of a model.')
-        values = json.loads(path.read_text('utf-8'))
+        values = json.loads(read_bytes(path).decode('utf-8'))
     except FileNotFoundError as error:
         raise UserError(f'{path} is missing; a checkpoint needs it.') from error
     except OSError as error:
@@ -125,7 +126,7 @@ def fingerprints(folder: Path, *, weights: bool = True) -> dict[str, str]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open('rb') as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 

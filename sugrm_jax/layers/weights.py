@@ -18,6 +18,7 @@ import numpy as np
 
 from sugrm_jax import archives
 from sugrm_jax.errors import UserError
+from sugrm_jax.regular import open_regular
 from sugrm_jax.unpickling import Unpickler, check_sizes, elements
 
 SAFETENSORS, TORCH = 'model.safetensors', 'pytorch_model.bin'
@@ -191,7 +192,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
             f'not read here; save it again with a newer PyTorch or use {SAFETENSORS}.'
         )
     try:
-        with path.open('rb') as file, archives.opened(file) as archive:
+        with open_regular(path) as file, archives.opened(file) as archive:
             return _read_archive(archive, path)
     except _DAMAGED as error:
         raise UserError(

@@ -10,11 +10,12 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks import mutations
+from benchmarks import mutations, mutations_json
 from sugrm_jax.data import convert, folder, mmsa, scaling
 from sugrm_jax.data.check import report
 from sugrm_jax.data.text import no_tokens
@@ -22,7 +23,7 @@ from sugrm_jax.layers.pretrained import load_params, read_config
 from sugrm_jax.objectives.regression import RegressionConfig, regression
 from sugrm_jax.prediction.samples import read_samples
 from sugrm_jax.results import files
-from sugrm_jax.training import record
+from sugrm_jax.training import checkpoint, record
 from sugrm_jax.training.checkpoint import Checkpoints, Progress
 from sugrm_jax.training.state import start_state
 
@@ -159,8 +160,16 @@ def read_best(place: pathlib.Path) -> None:
     checkpoints.close()
 
 
+def read_only_best(place: pathlib.Path) -> None:
+    checkpoint.read_best(place, 1, jax.eval_shape(lambda: VARIABLES))
+
+
 KINDS = {
-    'checkpoint': Kind(make_checkpoints, spoil_any, (read_latest, read_best)),
+    'checkpoint': Kind(
+        make_checkpoints,
+        mutations_json.spoil_any,
+        (read_latest, read_best, read_only_best),
+    ),
     'pickle': Kind(
         make_pickle,
         spoil_pickle,
@@ -183,7 +192,9 @@ KINDS = {
         ),
     ),
     'safetensors': Kind(
-        functools.partial(make_weights, name='bert_tiny'), spoil_any, (read_weights,)
+        functools.partial(make_weights, name='bert_tiny'),
+        mutations_json.spoil_weights,
+        (read_weights,),
     ),
     'pytorch': Kind(
         functools.partial(make_weights, name='bert_tiny_old'),

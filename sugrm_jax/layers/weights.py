@@ -57,6 +57,11 @@ _STORAGE_TYPES = {
     'BoolStorage': _StorageType('?'),
 }
 
+# Of safetensors: those of weights, and of buffers beside them such as positions.
+_NUMBERS = {'F64', 'F32', 'F16', 'BF16', 'BOOL'} | {
+    f'{kind}{bits}' for kind in 'IU' for bits in (8, 16, 32, 64)
+}
+
 
 class _Storage(NamedTuple):
     key: str
@@ -159,7 +164,8 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
 
     Raises:
       UserError: neither is there, or the file is damaged, of the format before
-        PyTorch 1.6, or names anything but tensors (nothing of it is executed).
+        PyTorch 1.6, has numbers of other types (complex, or of 8 bits and fewer with a
+        point), or names anything but tensors (nothing of it is executed).
     """
     path = weights_file(folder)
     return _read_safetensors(path) if path.name == SAFETENSORS else _read_torch(path)
@@ -174,11 +180,18 @@ def weights_file(folder: Path) -> Path:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return load_file(path)
+        with safe_open(path, 'numpy') as file:
+            for name in file.keys():  # noqa: SIM118 - it is no dict
+                dtype = file.get_slice(name).get_dtype()
+                if dtype not in _NUMBERS:
+                    raise UserError(
+                        f'{path}: the tensor {name:.80} holds numbers of type {dtype}, '
+                        'but weights are read from F64, F32, F16 or BF16: convert it.'
+                    )
+            return file.get_tensors()
     except SafetensorError as error:
         raise UserError(
             f'{path} is not a whole safetensors file ({error}); fetch it again.'

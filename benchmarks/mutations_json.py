@@ -31,17 +31,24 @@ _ODD = (
     [[]],
     {'a': 1},
     True,
+    False,
     'x',
     '',
     '../../..',
-    '~nobody/x',
+    'file',
+    'none',
+    '~no.such.user/x',
     'é' * 300,
+    0.5,
     1.5,
     -1.5,
+    0.0,
     1e300,
     math.nan,
     math.inf,
     -1,
+    3,
+    30,
     2**29,
     10**30,
     10**400,
@@ -72,7 +79,10 @@ def change(value: Any, rng: Generator) -> Any:
         else:
             changed[key] = change(value[key], rng)
         return changed
-    return _ODD[rng.integers(len(_ODD))]
+    # Of the same type half of the time: others are soon refused.
+    alike = [x for x in _ODD if type(x) is type(value)]
+    odd = alike if alike and rng.random() < 0.5 else _ODD
+    return odd[rng.integers(len(odd))]
 
 
 def spoil(data: bytes, rng: Generator) -> bytes:
@@ -83,7 +93,7 @@ def spoil(data: bytes, rng: Generator) -> bytes:
         content = json.loads(data)
     except ValueError:
         return mutations.change_bytes(data, rng)
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(rng.integers(1, 3)):
         content = change(content, rng)
     return json.dumps(content).encode()
 

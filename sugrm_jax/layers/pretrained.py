@@ -57,7 +57,7 @@ def resolve(name: str) -> Path:
     Raises:
       UserError: nothing of that name is found, or `minilm` fails its hash check.
     """
-    folder = Path(name).expanduser()
+    folder = _local(name)
     if folder.is_dir():
         if not _is_checkpoint(folder):
             raise UserError(
@@ -66,6 +66,19 @@ def resolve(name: str) -> Path:
             )
         return folder
     return _resolve_minilm() if name == MINILM else _resolve_hub(name)
+
+
+def _local(name: str) -> Path:
+    """The folder of that name, whether there is one or not."""
+    try:
+        folder = Path(name).expanduser()
+        folder.is_dir()
+    except (OSError, RuntimeError) as error:  # a name too long, or of nobody's home
+        reason = getattr(error, 'strerror', None) or error
+        raise UserError(
+            f'{name!r:.80} (field text.pretrained) is no folder: {reason}.'
+        ) from error
+    return folder
 
 
 def read_config(folder: Path) -> BertConfig:

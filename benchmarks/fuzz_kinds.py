@@ -10,19 +10,23 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks import mutations
+from benchmarks import mutations, mutations_json
+from configs.baselines import lf_lstm
+from sugrm_jax.config import plain
 from sugrm_jax.data import convert, folder, mmsa, scaling
 from sugrm_jax.data.check import report
 from sugrm_jax.data.text import no_tokens
-from sugrm_jax.layers.pretrained import load_params, read_config
+from sugrm_jax.layers.pretrained import fingerprints, load_params, read_config
 from sugrm_jax.objectives.regression import RegressionConfig, regression
+from sugrm_jax.prediction import Predictor, restore, trained
 from sugrm_jax.prediction.samples import read_samples
 from sugrm_jax.results import files
-from sugrm_jax.training import record
+from sugrm_jax.training import checkpoint, record
 from sugrm_jax.training.checkpoint import Checkpoints, Progress
 from sugrm_jax.training.state import start_state
 
@@ -96,10 +100,11 @@ def make_folder(place: pathlib.Path) -> None:
 
 # Weights. --------------------------------------------------------------------------
 
+BERT = pathlib.Path(__file__).parents[1] / 'tests' / 'fixtures' / 'bert_tiny'
+
 
 def make_weights(place: pathlib.Path, name: str) -> None:
-    bert = pathlib.Path(__file__).parents[1] / 'tests' / 'fixtures' / name
-    for path in bert.iterdir():
+    for path in (BERT.parent / name).iterdir():
         if path.name in ('config.json', 'model.safetensors', 'pytorch_model.bin'):
             shutil.copy(path, place)
 
@@ -113,13 +118,60 @@ def read_weights(place: pathlib.Path) -> None:
 
 def make_results(place: pathlib.Path) -> None:
     label = np.arange(3.0)
-    files.write_json(place / 'results.json', {'valid': {'mae': 1.0}, 'seed': 1})
+    make_run(place)
     files.write_history(place / 'metrics.jsonl', [{'epoch': 1, 'valid': {'mae': 1.0}}])
     files.write_labels(place / 'labels.npz', 'abc', label, {'t': label[None]}, {})
     row = dict.fromkeys(files.COLUMNS[:3], 'a') | {'y_m': 1.0}
     files.write_predictions(place / 'predictions.csv', [row])
-    ones = np.ones(2, np.float32)
-    record.write_scaling(place, scaling.Scaling(ones, ones, ones, ones))
+
+
+def make_run(place: pathlib.Path) -> None:
+    """What a prediction needs: results and statistics, and what `make_best` adds."""
+    described = mutations.sound(np.random.default_rng(0))['features']
+    widths = {name: mutations.WIDTHS[name] for name in described}
+    known = {
+        name: {'steps': 9, 'width': widths[name]} | x for name, x in described.items()
+    }
+    results = {
+        'seed': 1,
+        'valid': {'mae': 1.0},
+        'best_epoch': 1,
+        'config': plain(config()),
+        'data': {'path': 'x.pkl', 'features': {'text': {'steps': 8}} | known},
+        'encoder_sha256': fingerprints(BERT),
+    }
+    files.write_json(place / 'results.json', results)
+    a, v = (np.ones(widths[name], np.float32) for name in ('audio', 'vision'))
+    record.write_scaling(place, scaling.Scaling(a, a, v, v))
+
+
+def config() -> Any:
+    config = lf_lstm.get_config()
+    config.model.width = 4
+    config.data.path = 'x.pkl'
+    config.data.standardize = True
+    config.text.pretrained = str(BERT)
+    config.text.finetune = False
+    return config
+
+
+def make_best(place: pathlib.Path) -> None:
+    """A run to predict with."""
+    make_run(place)
+    known = trained.read(place)
+    blank = restore.assemble_blank(known.config, known.features.described())
+    shapes = restore.shapes_of(blank)
+    checkpoints = Checkpoints(place, IDENTITY)
+    checkpoints.save_best(
+        1, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    )
+    checkpoints.close()
+
+
+def spoil_results(place: pathlib.Path, rng: np.random.Generator) -> pathlib.Path:
+    path = place / 'results.json'
+    path.write_bytes(mutations_json.spoil(path.read_bytes(), rng))
+    return path
 
 
 # Checkpoints. ----------------------------------------------------------------------
@@ -159,8 +211,16 @@ def read_best(place: pathlib.Path) -> None:
     checkpoints.close()
 
 
+def read_only_best(place: pathlib.Path) -> None:
+    checkpoint.read_best(place, 1, jax.eval_shape(lambda: VARIABLES))
+
+
 KINDS = {
-    'checkpoint': Kind(make_checkpoints, spoil_any, (read_latest, read_best)),
+    'checkpoint': Kind(
+        make_checkpoints,
+        mutations_json.spoil_any,
+        (read_latest, read_best, read_only_best),
+    ),
     'pickle': Kind(
         make_pickle,
         spoil_pickle,
@@ -183,17 +243,21 @@ KINDS = {
         ),
     ),
     'safetensors': Kind(
-        functools.partial(make_weights, name='bert_tiny'), spoil_any, (read_weights,)
+        functools.partial(make_weights, name='bert_tiny'),
+        mutations_json.spoil_weights,
+        (read_weights,),
     ),
     'pytorch': Kind(
         functools.partial(make_weights, name='bert_tiny_old'),
         spoil_any,
         (read_weights,),
     ),
+    'run': Kind(make_best, spoil_results, (Predictor.load,)),
     'results': Kind(
         make_results,
-        spoil_any,
+        mutations_json.spoil_any,
         (
+            trained.read,
             lambda place: files.read_json(place / 'results.json'),
             lambda place: files.read_history(place / 'metrics.jsonl'),
             lambda place: files.read_labels(place / 'labels.npz'),

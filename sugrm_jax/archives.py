@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from sugrm_jax.regular import open_regular
+
 # What archives and the headers of arrays raise where they are damaged, beside the
 # errors of the file system.
 DAMAGED = (
@@ -80,7 +82,7 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
       OSError: there is no such file, or it cannot be opened.
       ValueError: it is damaged, or no such file.
     """
-    with open(path, 'rb') as file, opened(file) as archive:
+    with open_regular(path) as file, opened(file) as archive:
         arrays = {}
         for name in archive.namelist():
             with archive.open(name) as entry:

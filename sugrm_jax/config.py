@@ -20,6 +20,9 @@ from sugrm_jax.errors import UserError
 
 T = TypeVar('T')
 
+# A file may hold whole numbers that no float can.
+_LARGEST = 2**1000
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
@@ -48,7 +51,7 @@ def typed(cls: type[T], settings: Mapping[str, Any], where: str = 'config') -> T
         path = f'{where}.{field.name}'
         if field.name in settings:
             values[field.name] = _value(hints[field.name], settings[field.name], path)
-        elif field.default is dataclasses.MISSING:
+        elif field.default is field.default_factory:  # neither is there
             raise UserError(f'{path} is missing from the config.')
     try:
         return cls(**values)
@@ -146,7 +149,7 @@ def _value(hint: Any, value: Any, path: str) -> Any:
             return None
         (hint,) = [a for a in args if a is not type(None)]
         return _value(hint, value, path)
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) < _LARGEST:
         return float(value)
     if type(value) is not hint:
         raise UserError(f'{path} must be of type {hint.__name__}, not {_shown(value)}.')

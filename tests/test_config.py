@@ -112,6 +112,11 @@ def test_lists_become_tuples():
         (dict(on=1), 'config.on must be of type bool, not 1.'),
         (dict(limit='x'), "config.limit must be of type float, not 'x'."),
         (dict(limit=True), 'config.limit must be of type float, not True.'),
+        (
+            dict(limit=10**400),
+            'config.limit must be of type float, not '
+            '100000000000000000...0000000000000000000.',
+        ),
         (dict(words='ab'), "config.words must be a tuple, not 'ab'."),
         (dict(words=('a', 1)), 'config.words must be of type str, not 1.'),
         (dict(inner=1), 'config.inner must be a group of fields, not 1.'),

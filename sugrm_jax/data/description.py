@@ -22,7 +22,7 @@ from sugrm_jax.types import Array, Dataset, Split
 KEY = 'features'
 _TEXTS = ('names', 'units')
 _COMPARED = ('names', 'units', 'rate_hz', 'source')
-_LARGEST_RATE = 1e6
+LARGEST_RATE = 1e6
 
 
 def read(raw: Mapping[str, Any], split: Split, path: str) -> dict[str, dict[str, Any]]:
@@ -75,8 +75,8 @@ def _checked(said: Any, width: int, where: str) -> dict[str, Any]:
 def _rate(said: Any, where: str) -> float:
     # Numpy's numbers are real ones, too; but so is a bool.
     real = isinstance(said, numbers.Real) and not isinstance(said, bool)
-    if not real or not 0 < said <= _LARGEST_RATE:
-        raise UserError(f'{where} must be a number above 0, at most {_LARGEST_RATE:g}.')
+    if not real or not 0 < said <= LARGEST_RATE:
+        raise UserError(f'{where} must be a number above 0, at most {LARGEST_RATE:g}.')
     return float(said)
 
 

@@ -28,6 +28,7 @@ from sugrm_jax.data import description
 from sugrm_jax.data.fields import Sequences, last_step, mend, numbers, strings
 from sugrm_jax.data.stored import Stored, chunks
 from sugrm_jax.errors import UserError
+from sugrm_jax.regular import open_regular, read_bytes
 from sugrm_jax.types import MODALITIES
 from sugrm_jax.unpickling import FREE_STEPS
 
@@ -160,7 +161,9 @@ def read(path: str | os.PathLike) -> tuple[dict[str, dict[str, Any]], str]:
 def _manifest(folder: pathlib.Path) -> Manifest:
     path = folder / MANIFEST
     try:
-        text = path.read_text('ascii')  # as json writes it: a byte for each letter
+        text = read_bytes(path).decode(
+            'ascii'
+        )  # as json writes it: a byte for each letter
         # Every part becomes an object, which is many times as large.
         # (Commas of transcripts count, too: these are long enough for it.)
         if sum(map(text.count, ',:[{')) > FREE_STEPS + len(text) // 24:
@@ -215,7 +218,7 @@ def _array(path: pathlib.Path, layout: Layout) -> np.ndarray:
 def _open(path: pathlib.Path, layout: Layout) -> tuple[BinaryIO, int]:
     """The file, checked to hold such an array, and where its values begin."""
     try:
-        file = path.open('rb')
+        file = open_regular(path)
     except OSError as error:
         raise _damaged(path, f'it cannot be read: {error.strerror}') from error
     try:

@@ -21,6 +21,7 @@ from sugrm_jax.data import description, fields, folder, pickles, remarks
 from sugrm_jax.data.splits import NEEDED, Tokenizer, check_fields, listed, make_split
 from sugrm_jax.data.stored import Stored
 from sugrm_jax.errors import UserError
+from sugrm_jax.regular import open_regular
 from sugrm_jax.types import Dataset, Split
 
 # SHA-256 → name, of the files as the field shares them.
@@ -101,7 +102,7 @@ def read(path: str | os.PathLike) -> tuple[Any, str]:
 
 def fingerprint(path: str | os.PathLike) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    with open(path, 'rb') as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 

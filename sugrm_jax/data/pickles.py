@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.regular import open_regular
 from sugrm_jax.unpickling import FREE_BYTES, TooMuch, Unpickler, elements
 
 # Booleans, integers, floats, bytes, text, objects; no dates, no records.
@@ -72,7 +73,7 @@ def load(path: str | os.PathLike) -> Any:
     """
     start = b''
     try:
-        with open(path, 'rb') as file:
+        with open_regular(path) as file:
             start = file.peek(_START)[:_START]
             size = os.fstat(file.fileno()).st_size
             content = _plain(_Unpickler(file, size).load(), {})

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sugrm_jax import regular
 from sugrm_jax.errors import UserError
 
 _FILES = ('vocab.txt', 'tokenizer.json')
@@ -74,6 +75,7 @@ def _read(folder: pathlib.Path) -> Any:
     from transformers import BertTokenizer
 
     try:
+        regular.check(folder)  # the library opens its files itself
         tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f'{folder}: the tokenizer cannot be read: {error}.') from error

@@ -7,6 +7,7 @@ show after hours.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections import Counter
@@ -17,6 +18,7 @@ from sugrm_jax.errors import UserError
 from sugrm_jax.extract import subtitles
 from sugrm_jax.extract.media import EXTENSIONS
 from sugrm_jax.extract.types import LONGEST, Piece, Utterance
+from sugrm_jax.regular import open_regular
 
 SPLITS = ('train', 'valid', 'test')
 NEEDED = ('video_id', 'clip_id', 'text', 'label', 'mode')
@@ -58,7 +60,7 @@ def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
     """Where each row stands, and its cells by column, stripped."""
     try:
         # The mark that spreadsheets put before UTF-8 is no part of the first column.
-        with open(path, encoding='utf-8-sig', newline='') as file:
+        with io.TextIOWrapper(open_regular(path), 'utf-8-sig', newline='') as file:
             reader = csv.DictReader(file)
             _check_columns(reader.fieldnames or (), str(path))
             rows, line = [], reader.line_num + 1

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.regular import open_regular
 
 EXTENSIONS = ('srt', 'vtt')
 
@@ -47,7 +48,7 @@ def read(path: str | Path) -> list[Cue]:
         cue whose time makes no sense, or has no cue at all.
     """
     try:
-        with open(path, 'rb') as file:
+        with open_regular(path) as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise UserError(f'{path} cannot be read: {error.strerror}.') from error

@@ -5,7 +5,20 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
+from sugrm_jax.errors import UserError
 from sugrm_jax.types import Array
+
+# Numbers in a table that is a constant of the compiled program: 64 MiB.
+LARGEST_TABLE = 2**24
+
+
+def check_table(rows: int, columns: int) -> None:
+    """Raises a `UserError` where a table would be larger than a program should hold."""
+    if rows * columns > LARGEST_TABLE:
+        raise UserError(
+            f'A table of {rows} steps × {columns} is too large for a compiled program: '
+            'cut the sequences, or choose a smaller width or window.'
+        )
 
 
 def sinusoids(length: int, width: int) -> np.ndarray:
@@ -15,6 +28,7 @@ def sinusoids(length: int, width: int) -> np.ndarray:
     With one frequency only (width 2 or 3) the exponent would be 0 / 0: the
     frequency is 1 there. A width of 1 has no frequency and gets zeros.
     """
+    check_table(length, width)
     half = width // 2
     exponents = np.arange(half, dtype=np.float32) / np.float32(max(half - 1, 1))
     frequencies = np.exp(exponents * np.float32(-np.log(10000.0)))

@@ -20,6 +20,7 @@ from sugrm_jax.cache import cache_folder
 from sugrm_jax.errors import UserError
 from sugrm_jax.layers.bert import BertConfig
 from sugrm_jax.layers.weights import SAFETENSORS, TORCH, Tensors
+from sugrm_jax.regular import open_regular, read_bytes
 from sugrm_jax.types import PyTree
 
 # all-MiniLM-L6-v2 (Apache-2.0), from a package so that no model hub is needed. The
@@ -56,7 +57,7 @@ def resolve(name: str) -> Path:
     Raises:
       UserError: nothing of that name is found, or `minilm` fails its hash check.
     """
-    folder = Path(name).expanduser()
+    folder = _local(name)
     if folder.is_dir():
         if not _is_checkpoint(folder):
             raise UserError(
@@ -65,6 +66,19 @@ def resolve(name: str) -> Path:
             )
         return folder
     return _resolve_minilm() if name == MINILM else _resolve_hub(name)
+
+
+def _local(name: str) -> Path:
+    """The folder of that name, whether there is one or not."""
+    try:
+        folder = Path(name).expanduser()
+        folder.is_dir()
+    except (OSError, RuntimeError) as error:  # a name too long, or of nobody's home
+        reason = getattr(error, 'strerror', None) or error
+        raise UserError(
+            f'{name!r:.80} (field text.pretrained) is no folder: {reason}.'
+        ) from error
+    return folder
 
 
 def read_config(folder: Path) -> BertConfig:
@@ -78,7 +92,7 @@ def read_config(folder: Path) -> BertConfig:
     try:
         if path.stat().st_size > _CONFIG_BYTES:
             raise UserError(f'{path} is too large for the settings of a model.')
-        values = json.loads(path.read_text('utf-8'))
+        values = json.loads(read_bytes(path).decode('utf-8'))
     except FileNotFoundError as error:
         raise UserError(f'{path} is missing; a checkpoint needs it.') from error
     except OSError as error:
@@ -125,7 +139,7 @@ def fingerprints(folder: Path, *, weights: bool = True) -> dict[str, str]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open('rb') as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 

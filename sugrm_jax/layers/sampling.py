@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sugrm_jax.config import at_least
+from sugrm_jax.layers.positions import check_table
 from sugrm_jax.types import Array
 
 SHIFTS = ('stride', 'phase', 'random')
@@ -101,6 +102,7 @@ def sampled_positions(
     Returns:
       int32 `[queries, W]`, or `[B, queries, W]` when sizes are arrays.
     """
+    check_table(queries, sampling.window)
     start = (np.arange(queries) + 1) * sampling.stride - sampling.window
     if 'stride' in sampling.shifts:
         start = start + layer * sampling.stride_step

@@ -18,6 +18,7 @@ import numpy as np
 
 from sugrm_jax import archives
 from sugrm_jax.errors import UserError
+from sugrm_jax.regular import open_regular
 from sugrm_jax.unpickling import Unpickler, check_sizes, elements
 
 SAFETENSORS, TORCH = 'model.safetensors', 'pytorch_model.bin'
@@ -54,6 +55,11 @@ _STORAGE_TYPES = {
     'CharStorage': _StorageType('<i1'),
     'ByteStorage': _StorageType('<u1'),
     'BoolStorage': _StorageType('?'),
+}
+
+# Of safetensors: those of weights, and of buffers beside them such as positions.
+_NUMBERS = {'F64', 'F32', 'F16', 'BF16', 'BOOL'} | {
+    f'{kind}{bits}' for kind in 'IU' for bits in (8, 16, 32, 64)
 }
 
 
@@ -158,7 +164,8 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
 
     Raises:
       UserError: neither is there, or the file is damaged, of the format before
-        PyTorch 1.6, or names anything but tensors (nothing of it is executed).
+        PyTorch 1.6, has numbers of other types (complex, or of 8 bits and fewer with a
+        point), or names anything but tensors (nothing of it is executed).
     """
     path = weights_file(folder)
     return _read_safetensors(path) if path.name == SAFETENSORS else _read_torch(path)
@@ -173,11 +180,18 @@ def weights_file(folder: Path) -> Path:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return load_file(path)
+        with safe_open(path, 'numpy') as file:
+            for name in file.keys():  # noqa: SIM118 - it is no dict
+                dtype = file.get_slice(name).get_dtype()
+                if dtype not in _NUMBERS:
+                    raise UserError(
+                        f'{path}: the tensor {name:.80} holds numbers of type {dtype}, '
+                        'but weights are read from F64, F32, F16 or BF16: convert it.'
+                    )
+            return file.get_tensors()
     except SafetensorError as error:
         raise UserError(
             f'{path} is not a whole safetensors file ({error}); fetch it again.'
@@ -191,7 +205,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
             f'not read here; save it again with a newer PyTorch or use {SAFETENSORS}.'
         )
     try:
-        with path.open('rb') as file, archives.opened(file) as archive:
+        with open_regular(path) as file, archives.opened(file) as archive:
             return _read_archive(archive, path)
     except _DAMAGED as error:
         raise UserError(

@@ -33,7 +33,7 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
     Raises:
       UserError: no such system, or settings that do not fit it.
     """
-    name = model['name']
+    name = str(model.get('name'))
     path = name if '.' in name else f'{__name__}.{name}'
     if ('.' not in name and name not in names()) or not _importable(path):
         raise UserError(
@@ -44,6 +44,8 @@ def build(model: Mapping, objective: Mapping, text: TextEncoder) -> System:
 
 
 def _importable(path: str) -> bool:
+    if not all(part.isidentifier() for part in path.split('.')):
+        return False
     try:
         return importlib.util.find_spec(path) is not None
     except ModuleNotFoundError:  # of a package on the way

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from sugrm_jax.config import typed
 from sugrm_jax.data import description, modalities, scaling
 from sugrm_jax.data.fields import some
 from sugrm_jax.data.stored import Stored
@@ -21,15 +20,13 @@ from sugrm_jax.errors import UserError
 from sugrm_jax.layers.bert import check_tokens
 from sugrm_jax.layers.text import FILE, TextEncoder
 from sugrm_jax.models.system import System
+from sugrm_jax.prediction import trained
 from sugrm_jax.prediction.program import as_batch, bucket, make_predict, predictions
 from sugrm_jax.prediction.restore import find_text, restore
 from sugrm_jax.prediction.samples import Found, read_samples
-from sugrm_jax.results import files
 from sugrm_jax.training.setup import Experiment
 from sugrm_jax.types import Array, PyTree, Split
 
-# Parts of a run's results that make its model.
-NEEDED = {'config', 'data', 'best_epoch'}
 # Utterances predicted at once.
 ROWS = 32
 # Modalities by the name of their field.
@@ -73,22 +70,12 @@ class Predictor:
             is another one than in training.
         """
         run = pathlib.Path(run).expanduser()
-        results = files.read_json(run / files.RESULTS)
-        if not isinstance(results, dict) or not results.keys() >= NEEDED:
-            raise UserError(
-                f"{run / files.RESULTS} holds no run's results: train the run again."
-            )
-        experiment = typed(Experiment, results['config'])
-        features = results['data'].get('features')
-        if features is None:
-            raise UserError(
-                f'{run} is of a version that did not yet keep what predictions need: '
-                'train it again.'
-            )
+        known = trained.read(run)
+        experiment, features = known.config, known.features.described()
         statistics = None
         if experiment.data.standardize:
             statistics = scaling.Scaling.load(run / 'scaling.npz')
-        restored = restore(run, experiment, results)
+        restored = restore(run, known)
         return cls(run, experiment, features, statistics, *restored)
 
     def read(self, path: str | os.PathLike, name: str | None = None) -> Found:

@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from sugrm_jax import models
 from sugrm_jax.errors import UserError
 from sugrm_jax.layers import pretrained
 from sugrm_jax.layers.bert import BertConfig
 from sugrm_jax.layers.text import FILE, TextEncoder
 from sugrm_jax.layers.weights import SAFETENSORS, TORCH
 from sugrm_jax.models.system import System
+from sugrm_jax.prediction.program import as_batch
+from sugrm_jax.prediction.trained import Trained
+from sugrm_jax.results import files
 from sugrm_jax.training.checkpoint import read_best
-from sugrm_jax.training.setup import Assembly, Experiment, Source, assemble
-from sugrm_jax.types import Dataset, PyTree, Split
+from sugrm_jax.training.setup import Experiment, check_modalities
+from sugrm_jax.types import PyTree
 
 WEIGHTS = (SAFETENSORS, TORCH)
+_LONGEST_REASON = 200  # letters
+
+
+class Blank(NamedTuple):
+    """A model without its parameters.
+
+    Attributes:
+      system: the model and its objective.
+      text: its text encoder.
+      encoder: pretrained parameters of a text encoder that is part of the model, or {}.
+      frozen: of one that encodes text outside of it, or {}.
+      inputs: shapes of one utterance, for `program.as_batch`.
+    """
+
+    system: System
+    text: TextEncoder
+    encoder: PyTree
+    frozen: PyTree
+    inputs: dict[str, jax.ShapeDtypeStruct]
 
 
 def find_text(experiment: Experiment) -> pathlib.Path:
@@ -27,51 +52,80 @@ def find_text(experiment: Experiment) -> pathlib.Path:
 
 
 def restore(
-    run: pathlib.Path,
-    experiment: Experiment,
-    results: dict[str, Any],
+    run: pathlib.Path, trained: Trained
 ) -> tuple[System, TextEncoder, dict[str, PyTree], bool]:
     """System, text encoder, weights and whether text is encoded outside of the model.
 
     Args:
       run: the folder.
-      experiment: its config.
-      results: content of its `results.json`.
+      trained: what its `results.json` says.
 
     Raises:
-      UserError: the text encoder is not found, or is another one than the run's; the
-        checkpoint is damaged.
+      UserError: the text encoder is not found, or is another one than the run's; no
+        model is as the results say; the checkpoint is damaged.
     """
-    parts, text = assemble_blank(experiment, results['data']['features'])
-    # Runs of before there were fingerprints have none.
-    if known := results.get('encoder_sha256'):
-        _check_encoder(run, find_text(experiment), known, frozen=bool(parts.frozen))
-    weights = {'model': read_best(run, results['best_epoch'], shapes_of(parts))}
-    if parts.frozen:
-        weights['text'] = parts.frozen
-    return parts.system, text, weights, bool(parts.frozen)
+    experiment = trained.config
+    with _building(run / files.RESULTS):
+        blank = assemble_blank(experiment, trained.features.described())
+        shapes = shapes_of(blank)
+    encoded = bool(blank.frozen)
+    if known := trained.encoder_sha256:
+        _check_encoder(run, find_text(experiment), known, frozen=encoded)
+    weights = {'model': read_best(run, trained.best_epoch, shapes)}
+    if encoded:
+        weights['text'] = blank.frozen
+    return blank.system, blank.text, weights, encoded
+
+
+@contextlib.contextmanager
+def _building(path: pathlib.Path) -> Iterator[None]:
+    """Turns whatever layers say of sizes that cannot go together into a sentence.
+
+    Args:
+      path: of the results that the sizes are from.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = f'{type(error).__name__}: {error}'[:_LONGEST_REASON]
+        raise UserError(
+            f'{path} describes a model that cannot be built ({reason}): put the file '
+            'that the training wrote there.'
+        ) from error
 
 
 def assemble_blank(
     experiment: Experiment, features: dict[str, dict[str, Any]]
-) -> tuple[Assembly, TextEncoder]:
-    """An experiment's system without its data, and its text encoder.
+) -> Blank:
+    """An experiment's model without its data.
 
     Args:
       experiment: the config.
       features: what it was trained on (`description.of_run`).
     """
     bert_config, encoder = _encoder(experiment)
-    blank = blank_split(features)
-    dataset = Dataset(blank, blank, blank, '', '', experiment.data.label_range)
-    parts = assemble(experiment, Source(dataset, None, bert_config, encoder))
-    return parts, TextEncoder(bert_config, experiment.text)
+    text = TextEncoder(bert_config, experiment.text)
+    system = models.build(experiment.model, experiment.objective, text)
+    check_modalities(experiment.data.modalities, system)
+    inputs = _inputs(features)
+    # As `training.setup.assemble` has it.
+    if encoder and not experiment.text.finetune and system.text_first:
+        steps = features['text']['steps']
+        hidden = jax.ShapeDtypeStruct((1, steps, bert_config.hidden_size), np.float32)
+        return Blank(system, text, {}, encoder, inputs | {'text': hidden})
+    return Blank(system, text, {'text': encoder} if encoder else {}, {}, inputs)
 
 
-def shapes_of(parts: Assembly) -> dict[str, PyTree]:
+def shapes_of(blank: Blank) -> dict[str, PyTree]:
     """The model's variables by collection, as shapes."""
-    params, stats = jax.eval_shape(parts.init, jax.random.key(0))
-    return {'params': params | parts.encoder, **stats}
+
+    def variables(inputs):
+        return blank.system.model.init(jax.random.key(0), as_batch(inputs), True)
+
+    shapes = jax.eval_shape(variables, blank.inputs)
+    return shapes | {'params': shapes['params'] | blank.encoder}
 
 
 def _check_encoder(
@@ -114,23 +168,15 @@ def _encoder(experiment: Experiment) -> tuple[BertConfig | None, PyTree]:
     return bert_config, {'bert': pretrained.load_params(folder, bert_config)}
 
 
-def blank_split(features: dict[str, dict[str, Any]]) -> Split:
-    """One utterance without any modality, in the shapes of a run's data."""
+def _inputs(features: dict[str, dict[str, Any]]) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of one utterance of a run's data, as a file has it."""
 
-    def zeros(field: str) -> np.ndarray:
+    def shape(field: str) -> jax.ShapeDtypeStruct:
         known = features[field]
-        return np.zeros((1, known['steps'], known['width']), np.float32)
+        return jax.ShapeDtypeStruct((1, known['steps'], known['width']), np.float32)
 
-    nothing = np.zeros(1, np.int32)
-    return Split(
-        ids=[''],
-        raw_text=[''],
-        tokens=np.zeros((1, 3, features['text']['steps']), np.int32),
-        audio=zeros('audio'),
-        audio_length=nothing,
-        vision=zeros('vision'),
-        vision_length=nothing,
-        label=np.zeros(1, np.float32),
-        unimodal={},
-        text=zeros('text') if 'width' in features['text'] else None,
-    )
+    length = jax.ShapeDtypeStruct((1,), np.int32)
+    tokens = jax.ShapeDtypeStruct((1, 3, features['text']['steps']), np.int32)
+    inputs = {'tokens': tokens, 'audio_length': length, 'vision_length': length}
+    read = ['audio', 'vision', *(['text'] if 'width' in features['text'] else [])]
+    return inputs | {field: shape(field) for field in read}

@@ -26,6 +26,7 @@ import numpy as np
 
 from sugrm_jax import archives
 from sugrm_jax.errors import UserError
+from sugrm_jax.regular import open_regular, read_bytes
 from sugrm_jax.types import MODALITIES, TASKS
 from sugrm_jax.version import __version__
 
@@ -150,7 +151,7 @@ def write_json(path: str | Path, tree: Any, otherwise: str = ANOTHER_WORKDIR) ->
 def read_json(path: str | Path) -> Any:
     """Reads what `write_json` wrote. Raises UserError: missing or damaged."""
     with _reading(Path(path)):
-        return json.loads(Path(path).read_text('utf-8'))
+        return json.loads(read_bytes(path).decode('utf-8'))
 
 
 def read_text(path: str | Path) -> str:
@@ -159,7 +160,7 @@ def read_text(path: str | Path) -> str:
     if not path.exists():
         return ''
     with _reading(path):
-        return path.read_text('utf-8', 'replace')
+        return read_bytes(path).decode('utf-8', 'replace')
 
 
 def write_history(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -176,7 +177,8 @@ def read_history(path: str | Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     with _reading(path):
-        return [json.loads(line) for line in path.read_text('utf-8').splitlines()]
+        lines = read_bytes(path).decode('utf-8').splitlines()
+        return [json.loads(line) for line in lines]
 
 
 def _cell(value: Any) -> str:
@@ -210,7 +212,10 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
       UserError: missing, damaged, or without one of `COLUMNS`.
     """
     path = Path(path)
-    with _reading(path), open(path, encoding='utf-8', newline='') as file:
+    with (
+        _reading(path),
+        io.TextIOWrapper(open_regular(path), 'utf-8', newline='') as file,
+    ):
         return [
             {column: row[column] for column in COLUMNS[:3]}
             | {column: float(row[column] or 'nan') for column in NUMBERS}

@@ -22,7 +22,8 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from sugrm_jax import processes
+from sugrm_jax import processes, regular
+from sugrm_jax.config import at_least, between, typed
 from sugrm_jax.errors import UserError
 from sugrm_jax.training.state import TrainState
 from sugrm_jax.training.workdir import differences
@@ -31,8 +32,10 @@ from sugrm_jax.types import PyTree
 # Where a checkpoint goes in one step to be deleted, so that none with holes is ever
 # left under its own name.
 GONE = '.gone'
-# How orbax and tensorstore report what is gone, torn or of other shapes.
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+# Of a run's folder, the part with both.
+ALL = 'checkpoints'
+_LONGEST_REASON = 200  # letters
+_LATE = ('Event loop is closed', 'error while reading array')
 
 
 @dataclasses.dataclass
@@ -59,6 +62,11 @@ class Progress:
     best_mae: float = float('inf')
     processes: list = dataclasses.field(default_factory=list)
 
+    def __post_init__(self):
+        at_least(self.epoch, 1, 'epoch')
+        at_least(self.step, 0, 'step')
+        between(self.best_epoch, 0, self.epoch + 1, 'best_epoch')
+
 
 class Checkpoints:
     """The checkpoints of one run.
@@ -68,11 +76,11 @@ class Checkpoints:
       identity: config and data fingerprint, kept in every checkpoint.
 
     Raises:
-      UserError: the folders cannot be made.
+      UserError: the folders cannot be made, or what they hold is damaged.
     """
 
     def __init__(self, workdir: pathlib.Path, identity: dict[str, Any]):
-        self.folder = workdir.absolute() / 'checkpoints'
+        self.folder = workdir.absolute() / ALL
         self._identity = identity
         _tell_once()
         self._latest = _manager(self.folder / 'latest', keep=1)
@@ -119,11 +127,9 @@ class Checkpoints:
         if step is None:
             return None
         meta = _restore(self._latest, step, meta=ocp.args.JsonRestore())['meta']
-        try:
+        with _understanding(self._latest.directory / str(step)):
             found = differences(meta['identity'], self._identity)
-            progress = Progress(**meta['progress'])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise _damaged(self._latest.directory / str(step), error) from error
+            progress = typed(Progress, meta['progress'], 'progress')
         if found:
             raise UserError(
                 f'{self.folder.parent} holds a run with other settings:\n  '
@@ -161,21 +167,20 @@ def read_best(workdir: pathlib.Path, epoch: int, shapes: PyTree) -> PyTree:
     Raises:
       UserError: they are damaged, gone, or of other shapes.
     """
-    folder = workdir.absolute() / 'checkpoints' / 'best' / str(epoch)
+    folder = workdir.absolute() / ALL / 'best' / str(epoch)
     if not folder.is_dir():
         raise UserError(
             f'There is no {folder}, which the best parameters of the run were in: name '
             'the folder of a run that has finished.'
         )
+    _tell_once()
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
     )
-    with ocp.StandardCheckpointer() as reader:
-        try:
-            return reader.restore(folder / 'variables', target)
-        except _UNREADABLE as error:
-            raise _damaged(folder, error) from error
+    with ocp.StandardCheckpointer() as reader, _understanding(folder):
+        regular.check(folder)
+        return reader.restore(folder / 'variables', target)
 
 
 def keep_best_only(workdir: pathlib.Path, epoch: int) -> None:
@@ -187,7 +192,7 @@ def keep_best_only(workdir: pathlib.Path, epoch: int) -> None:
       workdir: the run's folder.
       epoch: the best.
     """
-    folder = workdir / 'checkpoints'
+    folder = workdir / ALL
     _delete_gone(folder)
     for old in [folder / 'latest', *(folder / 'best').iterdir()]:
         if old.name != str(epoch):
@@ -205,8 +210,8 @@ def _tell_once() -> None:
     usual = sys.unraisablehook
 
     def unless_late(late: sys.UnraisableHookArgs) -> None:
-        # Of an array whose writing ends after the first failure has ended all.
-        if 'Event loop is closed' not in str(late.exc_value):
+        # Of an array whose turn comes after the first failure has ended all.
+        if not any(words in str(late.exc_value) for words in _LATE):
             usual(late)
 
     sys.unraisablehook = unless_late
@@ -224,7 +229,9 @@ def _is_news(record: logging.LogRecord) -> bool:
 def _reason(error: Exception) -> str:
     """What went wrong, without the specification of the array it happened to."""
     refused = re.search(r'\[OS error \d+: \w+ ([^\]]+)\]', str(error))
-    return refused[1] if refused else str(error).split(' [')[0]
+    reason = refused[1] if refused else str(error).split(' [')[0].rstrip('.')
+    # A damaged file may be quoted in whole.
+    return reason[:_LONGEST_REASON] or type(error).__name__
 
 
 def _manager(folder: pathlib.Path, keep: int) -> ocp.CheckpointManager:
@@ -240,7 +247,10 @@ def _manager(folder: pathlib.Path, keep: int) -> ocp.CheckpointManager:
             # Of a process that was killed while it saved.
             for partial in folder.glob('*.orbax-checkpoint-tmp*'):
                 shutil.rmtree(partial)
-        return ocp.CheckpointManager(folder, options=options)
+        with _understanding(folder):
+            regular.check(folder)
+        with _understanding(folder, apart=OSError):
+            return ocp.CheckpointManager(folder, options=options)
     except OSError as error:
         raise UserError(
             f'The folder {folder} cannot be written: {_reason(error)}. Make room, or '
@@ -281,18 +291,37 @@ def _save(
 
 
 def _restore(manager: ocp.CheckpointManager, step: int, **items) -> Any:
-    try:
+    with _understanding(manager.directory / str(step)):
         return manager.restore(step, args=ocp.args.Composite(**items))
-    except _UNREADABLE as error:
-        raise _damaged(manager.directory / str(step), error) from error
 
 
-def _damaged(folder: pathlib.Path, error: Exception) -> UserError:
-    return UserError(
-        f'The checkpoint in {folder} cannot be read: it is damaged, or of another '
-        f'version of this package ({_reason(error)}). Put a whole copy of '
-        f'{folder.parent.parent} in its place, or name another --workdir.'
-    )
+@contextlib.contextmanager
+def _understanding(
+    folder: pathlib.Path, apart: type[Exception] | tuple[()] = ()
+) -> Iterator[None]:
+    """Turns whatever orbax stumbles over in a folder into a sentence.
+
+    It reads what it finds as it stands: spoiled metadata lead it to errors of any type.
+
+    Args:
+      folder: of one checkpoint, or of those of one kind.
+      apart: errors that say nothing of what the folder holds.
+    """
+    try:
+        yield
+    except apart:
+        raise
+    except Exception as error:
+        raise UserError(
+            f'The checkpoint in {folder} cannot be read: it is damaged, or of another '
+            f'version of this package ({_reason(error)}). Put a whole copy of '
+            f'{_whole(folder)} in its place, or name another --workdir.'
+        ) from error
+
+
+def _whole(folder: pathlib.Path) -> pathlib.Path:
+    """The folder of all checkpoints of a run, of which `folder` is a part."""
+    return next(x for x in folder.parents if x.name == ALL)
 
 
 def _abstract(tree: PyTree) -> PyTree:

@@ -79,8 +79,8 @@ class Experiment:
     seed: int
     data: load.DataConfig
     text: TextConfig
-    model: Any
-    objective: Any
+    model: dict[str, Any]
+    objective: dict[str, Any]
     optim: OptimConfig
     train: TrainConfig
     parallel: ParallelConfig

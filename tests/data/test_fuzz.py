@@ -76,6 +76,7 @@ def test_a_data_set_with_odd_fields_is_read_or_refused(data, fixed_text, protoco
         ('safetensors', 300),
         ('pytorch', 300),
         ('results', 300),
+        ('run', 60),
         ('checkpoint', 60),
     ],
 )

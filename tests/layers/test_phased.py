@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sugrm_jax.errors import UserError
 from sugrm_jax.layers.blocks import DropoutRates, PhasedConfig
 from sugrm_jax.layers.phased import PhasedTransformer
 from sugrm_jax.layers.positions import add_positions, sinusoids
-from sugrm_jax.layers.sampling import Sampling
+from sugrm_jax.layers.sampling import Sampling, sampled_positions
 
 SHAPES = {'t': (3, 8, 6), 'a': (3, 23, 3), 'v': (3, 31, 4)}
 LENGTHS = {
@@ -206,6 +207,17 @@ def test_initial_values(params):
     assert (expand['bias'] == 0).all()
     # Start vectors, one [3, 8] matrix: sqrt(6 / 11) = 0.7385.
     assert 0.5 < np.abs(p['start']).max() <= 0.7386
+
+
+def test_tables_larger_than_a_program_are_refused():
+    window = Sampling(1, 200, ())
+    sizes = dict(layer=0, keys=2**20, length=2**20, hidden=2**20)
+    for make in (
+        lambda: sinusoids(2**20, 2**16),
+        lambda: sampled_positions(window, queries=2**20, **sizes),
+    ):
+        with pytest.raises(UserError, match=r'steps × .* is too large for a compiled'):
+            make()
 
 
 def test_sinusoids_by_hand():

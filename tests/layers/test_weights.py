@@ -2,8 +2,10 @@
 
 import copy
 import io
+import json
 import pickle
 import re
+import struct
 import subprocess
 import sys
 import zipfile
@@ -34,6 +36,21 @@ def test_numbers_of_8_bits_are_no_weights(tmp_path, dtype):
     tensors.take('y', (3,))
     with pytest.raises(UserError, match='tensor x holds numbers of 8 bits'):
         tensors.take('x', (2, 3))
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'bits'),
+    [('F8_E4M3', 8), ('F8_E5M2', 8), ('F8_E8M0', 8), ('F4', 4), ('C64', 64)],
+)
+def test_numbers_that_are_no_plain_floats_are_refused(dtype, bits, tmp_path):
+    """Numpy has no such type, or the imaginary part would be lost."""
+    tensor = {'dtype': dtype, 'shape': [8], 'data_offsets': [0, bits]}
+    header = json.dumps({'x': tensor}).encode()
+    content = struct.pack('<Q', len(header)) + header + bytes(bits)
+    (tmp_path / 'model.safetensors').write_bytes(content)
+    message = f'model.safetensors: the tensor x holds numbers of type {dtype}, but'
+    with pytest.raises(UserError, match=message):
+        read_weights(tmp_path)
 
 
 def test_damaged_safetensors(tmp_path):

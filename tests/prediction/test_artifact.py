@@ -81,10 +81,10 @@ ALIGNED = {
 def test_every_system_is_traced_for_any_number_of_utterances(file):
     overrides = [f'--config.text.pretrained={FIXTURES / "bert_tiny"}']
     experiment = typed(Experiment, plain(load_config(ROOT / file, overrides)))
-    parts, text = assemble_blank(experiment, ALIGNED)
-    weights, place = {'model': shapes_of(parts)}, pathlib.Path('runs/none')
+    blank = assemble_blank(experiment, ALIGNED)
+    weights, place = {'model': shapes_of(blank)}, pathlib.Path('runs/none')
     predictor = Predictor(
-        place, experiment, ALIGNED, None, parts.system, text, weights, False
+        place, experiment, ALIGNED, None, blank.system, blank.text, weights, False
     )
     found = artifact.traced(predictor)
     assert {str(x.shape) for x in found.out_avals} == {'(batch,)'}

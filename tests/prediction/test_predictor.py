@@ -1,6 +1,7 @@
 """Predictions on files equal those of the training code on the same samples."""
 
 import dataclasses
+import functools
 import re
 import shutil
 
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from benchmarks.fuzz import grown
 from sugrm_jax import UserError, load_dataset
+from sugrm_jax.config import plain, typed
 from sugrm_jax.data.convert import convert
-from sugrm_jax.prediction import Predictor, predictor
+from sugrm_jax.prediction import Predictor, predictor, restore
 from sugrm_jax.prediction.program import bucket
 from sugrm_jax.results import files
+from sugrm_jax.training.setup import Experiment
 from tests.prediction.conftest import KINDS, assert_same, data, written
 from tests.recordings import FIXTURES
 
@@ -188,6 +192,60 @@ def test_a_run_that_is_not_finished_or_damaged(runs, tmp_path):
     files.write_json(tmp_path / 'results.json', results)
     with pytest.raises(UserError, match='train it again'):
         Predictor.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('path', 'value', 'message'),
+    [
+        ('data', None, "holds no run's results"),
+        ('data.features', {}, 'features.text is missing'),
+        ('data.features.audio.width', 2**29, 'width must be at least 1 and below'),
+        ('data.features.text.steps', 0, 'steps must be at least 1'),
+        ('data.features.text.width', 4, "must have a width where .* 'file'"),
+        ('data.features.audio.names', ['pitch'], 'names must be 3 texts, not 1'),
+        ('data.features.audio.rate_hz', -1.0, 'rate_hz must be above 0'),
+        ('best_epoch', '../1', 'best_epoch must be of type int'),
+        ('best_epoch', -1, 'best_epoch must be at least 1'),
+        ('encoder_sha256', [], 'encoder_sha256 must be a group of fields'),
+        ('config.model', None, 'config.model must be a group of fields'),
+        ('config.model', {}, 'config.model.name must be one of'),
+        ('config.model.name', '../..', 'config.model.name must be one of'),
+        ('config.model.spt.width', 2**29, 'config.model.spt.width must be at least'),
+        ('config.text.pretrained', '~no.such.user/x', 'pretrained.* is no folder'),
+        ('config.text.pretrained', 'x' * 5000, 'pretrained.* is no folder'),
+        ('config.train.modality_dropout', 10**400, 'must be of type float'),
+    ],
+)
+def test_odd_results_are_one_sentence(runs, tmp_path, path, value, message):
+    results = files.read_json(runs('sugrm') / 'results.json')
+    *within, name = path.split('.')
+    functools.reduce(dict.__getitem__, within, results)[name] = value
+    shutil.copy(runs('sugrm') / 'scaling.npz', tmp_path)
+    files.write_json(tmp_path / 'results.json', results)
+    with pytest.raises(UserError, match=message) as told:
+        Predictor.load(tmp_path)
+    assert len(str(told.value)) < 1000
+
+
+def test_a_model_that_none_can_build_is_one_sentence(runs, tmp_path, monkeypatch):
+    """Layers say in words of their own what sizes cannot go together."""
+
+    def stumbles(*_):
+        raise TypeError('add got incompatible shapes for broadcasting')
+
+    monkeypatch.setattr(restore, 'shapes_of', stumbles)
+    with pytest.raises(UserError, match=r'results\.json describes a model that cannot'):
+        Predictor.load(runs('sugrm'))
+
+
+def test_long_sequences_take_no_memory_before_they_are_read():
+    """Of a run's data only shapes are needed to build its model."""
+    experiment = typed(Experiment, plain(KINDS['frozen']('none.pkl')))
+    long = {'steps': 10**6, 'width': 10**6}
+    features = {'text': {'steps': 6}, 'audio': long, 'vision': long}
+    blank = restore.assemble_blank(experiment, features)
+    _, more = grown(lambda: restore.shapes_of(blank))
+    assert more < 100 * 2**20
 
 
 def test_samples_are_checked_as_files_are(predictors, data_path):

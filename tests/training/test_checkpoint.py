@@ -1,5 +1,7 @@
 """Checkpoints: what comes back, and what is refused."""
 
+import json
+import os
 import shutil
 
 import chex
@@ -10,7 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from sugrm_jax import UserError
-from sugrm_jax.training.checkpoint import Checkpoints, Progress
+from sugrm_jax.training.checkpoint import Checkpoints, Progress, read_best
 from sugrm_jax.training.state import start_state
 from tests.training.test_step import line_objective
 
@@ -87,6 +89,67 @@ def test_a_damaged_checkpoint_is_one_sentence(kept, spoil):
     spoil(latest)
     with pytest.raises(UserError, match=f'{latest} cannot be read: it is damaged'):
         Checkpoints(kept, IDENTITY).restore_latest(line_state(0))
+
+
+TIMES = {
+    'text': '"x"',
+    'large': '1' + '0' * 30,
+    'deep': '[' * 20_000,
+    'long': '1' * 5000,
+}
+
+
+@pytest.mark.parametrize('time', TIMES)
+def test_spoiled_metadata_are_one_sentence_when_it_is_opened(kept, time):
+    """Orbax reads them when it is made, and stumbles in a way of its own over each."""
+    (latest,) = (kept / 'checkpoints' / 'latest').iterdir()
+    path = latest / '_CHECKPOINT_METADATA'
+    content = json.loads(path.read_text()) | {'commit_timestamp_nsecs': 'HERE'}
+    path.write_text(json.dumps(content).replace('"HERE"', TIMES[time]))
+    with pytest.raises(UserError, match=r'latest.*: it is damaged') as told:
+        Checkpoints(kept, IDENTITY).restore_latest(line_state(0))
+    assert len(str(told.value)) < 1000
+
+
+@pytest.mark.parametrize('kind', ['latest', 'best'])
+def test_a_pipe_in_a_checkpoint_is_refused(kept, kind):
+    (folder,) = (kept / 'checkpoints' / kind).iterdir()
+    os.mkfifo(folder / 'pipe')
+    with pytest.raises(UserError, match='it is no regular file'):
+        Checkpoints(kept, IDENTITY)
+    if kind == 'best':
+        with pytest.raises(UserError, match='it is no regular file'):
+            read_best(kept, 2, {'w': jnp.float32(0)})
+
+
+@pytest.mark.parametrize(
+    ('field', 'value'),
+    [
+        ('epoch', 'x'),
+        ('epoch', 0),
+        ('step', -1),
+        ('best_epoch', 10**30),
+        ('unknown', 1),
+    ],
+)
+def test_a_record_that_none_can_be_is_one_sentence(kept, field, value):
+    (latest,) = (kept / 'checkpoints' / 'latest').iterdir()
+    path = latest / 'meta' / 'metadata'
+    content = json.loads(path.read_text())
+    content['progress'][field] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f'it is damaged.*{field}'):
+        Checkpoints(kept, IDENTITY).restore_latest(line_state(0))
+
+
+def test_a_record_may_lack_what_came_later(kept):
+    (latest,) = (kept / 'checkpoints' / 'latest').iterdir()
+    path = latest / 'meta' / 'metadata'
+    content = json.loads(path.read_text())
+    content['progress'].pop('processes')
+    path.write_text(json.dumps(content))
+    _, progress, _ = Checkpoints(kept, IDENTITY).restore_latest(line_state(0))
+    assert progress.processes == [] and progress.best_epoch == 2
 
 
 def test_whatever_orbax_stumbles_over_is_one_sentence(kept, monkeypatch):

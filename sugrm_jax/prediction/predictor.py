@@ -24,7 +24,7 @@ from sugrm_jax.models.system import System
 from sugrm_jax.prediction.program import as_batch, bucket, make_predict, predictions
 from sugrm_jax.prediction.restore import find_text, restore
 from sugrm_jax.prediction.samples import Found, read_samples
-from sugrm_jax.results import files
+from sugrm_jax.results import files, finished
 from sugrm_jax.training.setup import Experiment
 from sugrm_jax.types import Array, PyTree, Split
 
@@ -73,7 +73,7 @@ class Predictor:
             is another one than in training.
         """
         run = pathlib.Path(run).expanduser()
-        results = files.read_json(run / files.RESULTS)
+        results = finished.read(run)
         if not isinstance(results, dict) or not results.keys() >= NEEDED:
             raise UserError(
                 f"{run / files.RESULTS} holds no run's results: train the run again."
@@ -161,7 +161,8 @@ class Predictor:
         if found:
             raise UserError(
                 f'{where}: {field} is not what {self.run} was trained on: '
-                f'{"; ".join(found)}. Extract the features as for the run.'
+                f'{"; ".join(found)}. Extract the features as for the run; a clip '
+                'needs a run that was trained on data made by sugrm_jax.extract.'
             )
         # What stays on disk is looked at when it is read.
         if not isinstance(array, Stored) and not np.isfinite(array).all():

@@ -77,6 +77,10 @@ def test_the_whole_way(runs, evaluated, tmp_path):
         np.testing.assert_allclose(found, wanted['m'], atol=1e-5)
         with pytest.raises(client_of.exceptions.AppError, match='one of them'):
             client.predict(clip, 'hi', words, api_name='/predict_clip')
+        with pytest.raises(client_of.exceptions.AppError, match='not in the list'):
+            client.predict(99, api_name='/predict_example')
+        with pytest.raises(client_of.exceptions.AppError, match='Invalid file type'):
+            client.predict(words, 'hi', None, api_name='/predict_clip')
         assert list(scratch.rglob('talk.wav'))
         files = {'files': b'0' * (50 * 2**20 + 1)}
         assert httpx.post(f'{address}gradio_api/upload', files=files).status_code == 413
@@ -93,6 +97,29 @@ def test_the_whole_way(runs, evaluated, tmp_path):
         assert process.stdout.read() == 'Stopped.\n'
     assert_ended(pids)
     assert not list(scratch.iterdir())
+
+
+def test_a_port_that_is_none_is_one_sentence(capsys):
+    pytest.importorskip('gradio')
+    with pytest.raises(SystemExit) as stopped:
+        app.main(['--run=nowhere', '--port=99999'])
+    assert stopped.value.code == 2
+    assert '--port=99999 must be 1 to 65535' in capsys.readouterr().err
+
+
+def test_a_host_that_is_none_is_one_sentence(capfd):
+    pytest.importorskip('gradio')
+    web = pytest.importorskip('sugrm_jax.prediction.web')
+    import gradio as gr
+
+    from sugrm_jax import UserError
+
+    with (
+        gr.Blocks(analytics_enabled=False) as page,
+        pytest.raises(UserError, match=r'cannot be served on nosuchhost\.invalid'),
+    ):
+        web.serve(page, 'nosuchhost.invalid', 7999)
+    assert capfd.readouterr().err == ''
 
 
 def test_a_port_that_is_taken_is_one_sentence(runs, tmp_path):

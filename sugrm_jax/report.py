@@ -46,6 +46,7 @@ def report(folder: str | Path) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; 0 when the report was written, 2 for what the user can mend."""
     parser = argparse.ArgumentParser('python -m sugrm_jax.report', description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('folder', help='of a sweep, or of a run')
     try:
         print(report(parser.parse_args(argv).folder))

@@ -205,8 +205,8 @@ def report(
         if len(lacking) > SHOWN:
             terminal.print(f'… and {len(lacking) - SHOWN} more.')
     terminal.print(
-        f'{out}: {len(utterances)} utterances, {audible} with audio, {visible} with '
-        'vision; what an utterance lacks counts as absent.',
+        f'{out}: utterances: {len(utterances)}, with audio: {audible}, with vision: '
+        f'{visible}; what an utterance lacks counts as absent.',
         soft_wrap=True,
         markup=False,
         highlight=False,

@@ -193,7 +193,7 @@ def test_what_is_no_finished_run_says_what_it_is(
 
 @pytest.mark.parametrize('timed', [False, True])
 def test_bars_stand_where_the_utterances_are(timed):
-    rows = [{'text': '', 'm': 1.0, 't': -2.0}, {'text': '', 'm': -0.5, 't': None}]
+    rows = [{'text': '', 'm': 1.0, 't': -4.0}, {'text': '', 'm': -0.5, 't': None}]
     if timed:
         rows[0] |= {'start': 1.0, 'end': 2.5}
         rows[1] |= {'start': 4.0, 'end': 4.5}
@@ -203,6 +203,7 @@ def test_bars_stand_where_the_utterances_are(timed):
     wanted = [(1, 1.5, 1), (4, 0.5, -0.5)] if timed else [(0, 1, 1), (1, 1, -0.5)]
     assert bars == wanted
     assert len(text.patches) == 1  # of what is absent there is none
+    assert multimodal.get_ylim() == text.get_ylim()  # bars of both compare
     assert text.get_xlabel() == ('seconds' if timed else 'utterance')
 
 

@@ -70,6 +70,9 @@ def test_curves_mark_the_best_epoch_and_leave_undefined_values_out(tiny):
     assert [text.get_text() for text in mae.texts] == ['best epoch: 2']
     legend = [text.get_text() for text in loss.get_legend().get_texts()]
     assert legend == ['all together', 'multimodal', 'text', 'audio', 'vision']
+    # No line passes through it.
+    loss.figure.draw_without_rendering()
+    assert not loss.get_legend().get_window_extent().overlaps(loss.bbox)
 
 
 def test_curves_name_terms_in_one_order_and_by_their_own_names(tiny):

@@ -116,8 +116,8 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Figure:
         _line(loss, epochs, [row['train'][part] for row in history], **style)
     loss.set(title='Training loss', ylabel='loss per sample')
     # Below, where no line passes: that of the best epoch may be anywhere.
-    below = {'loc': 'upper center', 'bbox_to_anchor': (0.5, -0.2), 'ncols': 3}
-    loss.legend(fontsize=9, **below)
+    below = {'loc': 'upper left', 'bbox_to_anchor': (0, -0.2), 'ncols': 3}
+    loss.legend(fontsize=9, columnspacing=1, handlelength=1.5, **below)
     for ax, name in ((mae, 'mae'), (corr, 'corr')):
         values = [row['valid'][name] for row in history]
         _line(ax, epochs, values, color=COLOURS['m'])

@@ -213,7 +213,7 @@ def serve(page: gr.Blocks, host: str, port: int) -> str:
     try:
         _check_address(host, port)
         _, address, _ = page.launch(
-            server_name=host,
+            server_name=f'[{host}]' if ':' in host else host,
             server_port=port,
             prevent_thread_lock=True,
             share=False,

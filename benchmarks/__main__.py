@@ -20,7 +20,7 @@ from benchmarks.measure import say
 from benchmarks.options import Options
 from benchmarks.reference import Checkout
 from benchmarks.tables import as_json, busy_processors, machine, markdown, page, threads
-from sugrm_jax.errors import UserError
+from sugrm_jax.ending import ending
 from sugrm_jax.parallel import keep_compiled
 
 BENCHMARKS = ('spt', 'step', 'epoch', 'inference', 'compile', 'growth')
@@ -86,8 +86,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    sys.exit(ending(main))

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import Spread, say
+from sugrm_jax.ending import ending
 from sugrm_jax.errors import UserError
 from sugrm_jax.extract import acoustics, clip, faces, media
 from sugrm_jax.extract.libraries import library
@@ -118,8 +119,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    try:
-        sys.exit(main())
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    sys.exit(ending(main))

@@ -99,9 +99,9 @@ def write(path: pathlib.Path) -> None:
 def train(data: pathlib.Path, workdir: pathlib.Path, steps: int) -> None:
     """Trains until that many steps are done, and stops as a signal would."""
     from configs import mosei
+    from sugrm_jax.interrupt import Interrupted
     from sugrm_jax.parallel import keep_compiled
     from sugrm_jax.training import loop
-    from sugrm_jax.training.interrupt import Interrupted
 
     note, done = loop.Run._note, []
 

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from sugrm_jax.data.simulate import simulate
-from sugrm_jax.errors import UserError
+from sugrm_jax.ending import ending
 from sugrm_jax.parallel import keep_compiled
 from sugrm_jax.prediction import Predictor, artifact
 from sugrm_jax.types import Array, Split
@@ -107,8 +107,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    sys.exit(ending(main))

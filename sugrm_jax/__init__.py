@@ -14,10 +14,10 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from sugrm_jax.data.mmsa import load_dataset as load_dataset
     from sugrm_jax.data.simulate import simulate as simulate
     from sugrm_jax.errors import UserError as UserError
+    from sugrm_jax.interrupt import Interrupted as Interrupted
     from sugrm_jax.main import load_config as load_config
     from sugrm_jax.metrics import regression_metrics as regression_metrics
     from sugrm_jax.prediction.predictor import Predictor as Predictor
-    from sugrm_jax.training.interrupt import Interrupted as Interrupted
     from sugrm_jax.training.loop import train as train
     from sugrm_jax.types import Dataset as Dataset
     from sugrm_jax.types import Split as Split
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
 # Name → the module that has it; imported on first use, since jax is slow to import.
 _EXPORTS = {
     'Dataset': 'types',
-    'Interrupted': 'training.interrupt',
+    'Interrupted': 'interrupt',
     'Predictor': 'prediction.predictor',
     'Split': 'types',
     'UserError': 'errors',

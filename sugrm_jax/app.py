@@ -18,7 +18,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 
+from sugrm_jax.ending import ending
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import StopRequest
+from sugrm_jax.terminal import Terminal
 
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 # Seconds: uploads older than an hour are looked for every ten minutes and removed.
@@ -27,14 +30,7 @@ SWEEP, AGE = 600, 3600
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 2 for what the user can mend, 128 + signal when it was ended."""
-    options = _parse(arguments)
-    try:
-        if importlib.util.find_spec('gradio') is None:
-            raise UserError('It needs gradio: pip install -r requirements-app.txt')
-        return run(options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return ending(run, _parse(arguments), stop=StopRequest())
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -62,27 +58,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def run(options: argparse.Namespace) -> int:
-    """Serves until a signal comes; gives 128 + its number.
+def run(options: argparse.Namespace) -> None:
+    """Serves until a signal comes.
 
     Raises:
-      UserError: the run or the examples cannot be read, or the port is taken.
+      UserError: gradio is missing, the run or the examples cannot be read, or the port
+        is taken.
     """
-    # Heavy imports wait until the command line is known to be good.
-    from sugrm_jax.training.interrupt import Interrupted, StopRequest
-
-    try:
-        with (
-            StopRequest(),
-            tempfile.TemporaryDirectory(
-                prefix='sugrm_app_', ignore_cleanup_errors=True
-            ) as scratch,
-        ):
-            _serve(options, scratch)
-    except Interrupted as stop:
-        print('Stopped.', file=sys.stderr)
-        return 128 + stop.signum
-    raise AssertionError('it serves until it is stopped')
+    if importlib.util.find_spec('gradio') is None:
+        raise UserError('It needs gradio: pip install -r requirements-app.txt')
+    with tempfile.TemporaryDirectory(
+        prefix='sugrm_app_', ignore_cleanup_errors=True
+    ) as scratch:
+        _serve(options, scratch)
 
 
 def _serve(options: argparse.Namespace, scratch: str) -> None:
@@ -93,11 +81,11 @@ def _serve(options: argparse.Namespace, scratch: str) -> None:
         'GRADIO_TEMP_DIR': os.path.join(scratch, 'gradio'),
         'GRADIO_ANALYTICS_ENABLED': 'False',
     }
+    # Heavy imports wait until the command line is known to be good.
     from sugrm_jax.parallel import keep_compiled
     from sugrm_jax.prediction import Predictor, web
     from sugrm_jax.prediction.children import Children
     from sugrm_jax.prediction.explain import Explainer, read_examples
-    from sugrm_jax.terminal import Terminal
 
     keep_compiled()
     predictor = Predictor.load(options.run)
@@ -105,18 +93,22 @@ def _serve(options: argparse.Namespace, scratch: str) -> None:
     children = Children()
     explainer = Explainer(predictor, examples, options.video_python, children)
     page = web.build(explainer)
-    address = web.serve(page, options.host, options.port)
-    console = Terminal()
-    if options.host not in LOOPBACK:
-        console.print('Whoever reaches this machine can use the page: it asks nobody.')
-    console.print(f'Open {address} (Ctrl-C ends it).', highlight=False, soft_wrap=True)
     try:
         with children:
+            address = web.serve(page, options.host, options.port)
+            _say(address, options.host)
             while True:
                 time.sleep(SWEEP)
                 sweep(scratch)
     finally:
         page.close(verbose=False)
+
+
+def _say(address: str, host: str) -> None:
+    console = Terminal()
+    if host not in LOOPBACK:
+        console.print('Whoever reaches this machine can use the page: it asks nobody.')
+    console.print(f'Open {address} (Ctrl-C ends it).', highlight=False, soft_wrap=True)
 
 
 def sweep(folder: str) -> None:

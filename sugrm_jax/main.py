@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import pathlib
 import re
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from sugrm_jax.config import flat, plain, unknown_field
+from sugrm_jax.ending import ending
 from sugrm_jax.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file('config', help_string='File of the config.')
@@ -162,21 +162,9 @@ def run(
     flags_parser: Callable[[list[str]], list[str]] = parse,
 ) -> None:
     """Runs a command; exits 2 for what the user can mend, 128 + signal when stopped."""
-    from sugrm_jax.training.interrupt import Interrupted
-
-    try:
-        app.run(command, flags_parser=flags_parser)
-    except UserError as error:
-        sys.exit(_say(error, 2))
-    except Interrupted as stopped:
-        sys.exit(_say(stopped, 128 + stopped.signum))
-    except KeyboardInterrupt:
-        sys.exit(_say('Stopped.', 128 + signal.SIGINT))
-
-
-def _say(message: object, status: int) -> int:
-    print(message, file=sys.stderr)
-    return status
+    # Training sees to signals itself. Before it they end the process as they always do,
+    # also while other processes are waited for outside of Python.
+    sys.exit(ending(functools.partial(app.run, command, flags_parser=flags_parser)))
 
 
 if __name__ == '__main__':

@@ -13,19 +13,14 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from sugrm_jax.ending import ending
 from sugrm_jax.errors import UserError
-from sugrm_jax.results import files
+from sugrm_jax.interrupt import StopRequest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; 0 when predictions were made, 2 for what the user can mend."""
-    options = _parse(arguments)
-    try:
-        predict(options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    """The command; 0 when predictions were made, else as `ending` says."""
+    return ending(predict, _parse(arguments), stop=StopRequest())
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -88,11 +83,11 @@ def predict(options: argparse.Namespace) -> None:
         output.write(options.out, rows)
         say(f'{options.out} holds all predictions.')
     if options.plot:
-        from sugrm_jax.results import timeline
+        from sugrm_jax.results import files, timeline
 
         limit = predictor.experiment.data.label_range
         figure = timeline.timeline(rows, limit, pathlib.Path(options.data).name)
-        files.write_bytes(options.plot, timeline.png(figure))
+        files.write_bytes(options.plot, timeline.png(figure), output.OTHERWISE)
         say(f'{options.plot} shows them over time.')
 
 

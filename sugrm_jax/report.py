@@ -10,8 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sugrm_jax.ending import ending
 from sugrm_jax.errors import UserError
 from sugrm_jax.results import files
+from sugrm_jax.terminal import printable
 
 
 def report(folder: str | Path) -> str:
@@ -44,16 +46,12 @@ def report(folder: str | Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 0 when the report was written, 2 for what the user can mend."""
+    """The command; 0 when the report was written, else as `ending` says."""
     parser = argparse.ArgumentParser('python -m sugrm_jax.report', description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('folder', help='of a sweep, or of a run')
-    try:
-        print(report(parser.parse_args(argv).folder))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    options = parser.parse_args(argv)
+    return ending(lambda: print(printable(report(options.folder))))
 
 
 if __name__ == '__main__':

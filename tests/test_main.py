@@ -7,8 +7,8 @@ import pytest
 from absl import app
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import Interrupted
 from sugrm_jax.main import load_config, main, parse, run
-from sugrm_jax.training.interrupt import Interrupted
 
 MOSI, DEMO = '--config=configs/mosi.py', '--config=configs/demo.py'
 

@@ -16,9 +16,9 @@ from rich.console import Console
 
 from sugrm_jax import train
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import Interrupted
 from sugrm_jax.main import load_config
 from sugrm_jax.training import evaluate, loop, search
-from sugrm_jax.training.interrupt import Interrupted
 from sugrm_jax.training.search import Search, best, open_study, over
 from sugrm_jax.training.space import Choices, Range, WholeRange, short
 from sugrm_jax.tune import as_flags, configure, read_space

@@ -13,7 +13,10 @@ from sugrm_jax.data.check import report
 from sugrm_jax.data.convert import convert
 from sugrm_jax.data.mmsa import KNOWN_FILES
 from sugrm_jax.data.simulate import simulate
+from sugrm_jax.ending import ending
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import StopRequest
+from sugrm_jax.terminal import printable
 
 # As in configs/demo.py, but for the seed: other utterances of the same kind.
 _LIKE_DEMO = dict(
@@ -24,12 +27,8 @@ _LIKE_DEMO = dict(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     options = _parse(arguments)
-    try:
-        options.run(options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    # What is half written is cleared away when a signal comes.
+    return ending(options.run, options, stop=StopRequest())
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -85,7 +84,7 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    print(report(options.file, label_range=options.label_range))
+    print(printable(report(options.file, label_range=options.label_range)))
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -97,7 +96,7 @@ def _convert(options: argparse.Namespace) -> None:
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     for note in dataset.notes:
-        print(f'note: {note}')
+        print(printable(f'note: {note}'))
     size = sum(path.stat().st_size for path in options.out.expanduser().rglob('*.npy'))
     config = 'mosei' if 'MOSEI' in KNOWN_FILES.get(dataset.sha256, '') else 'mosi'
     settings = [f'--config=configs/{config}.py', f'--config.data.path={options.out}']

@@ -205,11 +205,10 @@ def check_same(splits: dict[str, Split], path: str) -> None:
 
 
 def pad(splits: dict[str, Split], path: str) -> tuple[dict[str, Split], list[str]]:
-    """The splits with sequences of the same length, and notes on it.
+    """The splits with sequences at least as long as those of train, and notes on it.
 
-    Those of train and validation are as long as the longest there. Those of test may be
-    longer, for random draws have the shape of what is trained on: a test split that had
-    a say in it would change what is trained.
+    Those of the other splits may be longer, for random draws have the shape of what is
+    trained on: a split that had a say in it would change what is trained.
 
     Raises:
       UserError: that would take many times the memory.
@@ -219,8 +218,7 @@ def pad(splits: dict[str, Split], path: str) -> tuple[dict[str, Split], list[str
         if getattr(splits['train'], field) is None:
             continue
         sizes = {n: getattr(split, field).shape[axis] for n, split in splits.items()}
-        trained = max(sizes['train'], sizes['valid'])
-        wanted = {n: max(trained, size * (n == 'test')) for n, size in sizes.items()}
+        wanted = {n: max(sizes['train'], size) for n, size in sizes.items()}
         _check_padding(splits, field, sizes, wanted, path)
         splits = {
             n: dataclasses.replace(

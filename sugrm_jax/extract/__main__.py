@@ -2,7 +2,7 @@
 
 import sys
 
-from sugrm_jax.extract.command import run
+from sugrm_jax.extract.command import main
 
 if __name__ == '__main__':
-    sys.exit(run())
+    sys.exit(main())

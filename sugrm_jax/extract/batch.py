@@ -8,7 +8,13 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +25,7 @@ import numpy as np
 from sugrm_jax.errors import UserError
 from sugrm_jax.extract import parts
 from sugrm_jax.extract.types import Features, Piece
+from sugrm_jax.interrupt import holding
 
 Duration = Callable[[str], float]
 Extract = Callable[[Piece], Features]
@@ -35,11 +42,8 @@ def processes(jobs: int) -> Iterator[Executor]:
     """Worker processes, ended at once where the context is left by an exception."""
     before = set(multiprocessing.active_children())
     # Spawned, not forked: a progress bar's thread would be copied half.
-    pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context('spawn'), initializer=_quiet
-    )
+    pool = _Workers(jobs, multiprocessing.get_context('spawn'), initializer=_quiet)
     try:
-        _start(pool)
         yield pool
     except BaseException:
         for child in set(multiprocessing.active_children()) - before:
@@ -49,18 +53,22 @@ def processes(jobs: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _start(pool: Executor) -> None:
-    """Starts all workers, with Ctrl-C held back: it reaches them before `_quiet`."""
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        pool.submit(int)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+class _Workers(ProcessPoolExecutor):
+    """Processes that leave Ctrl-C to the parent."""
+
+    def submit(self, *task: Any, **named: Any) -> Future:
+        # Each call may start a process. It inherits what is blocked, and is whole when
+        # a signal comes to the parent.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with holding():
+                return super().submit(*task, **named)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _quiet() -> None:
-    """Leaves Ctrl-C to the parent; the libraries' own notes would bury ours."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Silences the libraries, whose own notes would bury ours."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 

@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 
+from sugrm_jax.ending import ending
 from sugrm_jax.errors import UserError
 from sugrm_jax.extract.run import Extractor, extract_clip, extract_dataset
+from sugrm_jax.interrupt import StopRequest
 
 GOES_ON = 'Stopped; what was extracted is kept, and the same command goes on.'
-
-
-def run(
-    arguments: Sequence[str] | None = None, extractor: Extractor | None = None
-) -> int:
-    """As `main`, and stops on Ctrl-C and SIGTERM in order, with 128 + signal."""
-    # As an exception, so that workers are ended and half-written files cleared away.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(_stopped(number)))
-    try:
-        return main(arguments, extractor)
-    except KeyboardInterrupt:
-        return _stopped(signal.SIGINT)
-
-
-def _stopped(number: int) -> int:
-    print(GOES_ON, file=sys.stderr)
-    return 128 + number
 
 
 def main(
     arguments: Sequence[str] | None = None, extractor: Extractor | None = None
 ) -> int:
     """Runs the command; returns its exit status."""
-    options = _parse(arguments)
-    try:
-        _extract(options, extractor)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    # Workers are ended and half-written files cleared away when a signal comes.
+    return ending(_extract, _parse(arguments), extractor, stop=StopRequest(GOES_ON))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

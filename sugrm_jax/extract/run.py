@@ -12,7 +12,7 @@ from rich.table import Table
 from sugrm_jax.errors import UserError
 from sugrm_jax.extract import assemble, batch, clip, labels, media, parts, single
 from sugrm_jax.extract.types import Features, Utterance
-from sugrm_jax.terminal import Terminal
+from sugrm_jax.terminal import Terminal, cell
 
 Describe = Callable[[], dict]
 
@@ -200,7 +200,7 @@ def report(
         table = Table('utterance', 'audio steps', 'vision steps', 'what was found')
         for utterance, found in lacking[:SHOWN]:
             sizes = (str(len(found.audio)), str(len(found.vision)))
-            table.add_row(utterance.id, *sizes, '; '.join(found.problems))
+            table.add_row(cell(utterance.id), *sizes, cell('; '.join(found.problems)))
         terminal.print(table)
         if len(lacking) > SHOWN:
             terminal.print(f'… and {len(lacking) - SHOWN} more.')

@@ -10,6 +10,7 @@ example.py          loads and runs all that
 from __future__ import annotations
 
 import importlib.resources
+import json
 import math
 import pathlib
 import shutil
@@ -139,7 +140,8 @@ def write(predictor: Predictor, out: pathlib.Path) -> None:
         example = importlib.resources.files('sugrm_jax.prediction') / EXAMPLE
         (folder / EXAMPLE).write_bytes(example.read_bytes())
         tokenizer = _copy_tokenizer(predictor, folder / TOKENIZER)
-        files.write_json(folder / METADATA, metadata(predictor, tokenizer))
+        known = files.json_ready(metadata(predictor, tokenizer))
+        (folder / METADATA).write_text(f'{json.dumps(known, indent=2)}\n', 'utf-8')
 
 
 def _copy_tokenizer(predictor: Predictor, folder: pathlib.Path) -> bool:

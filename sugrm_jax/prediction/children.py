@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import holding
 
 
 class Children:
@@ -39,7 +40,8 @@ class Children:
     ) -> tuple[int, str]:
         """Runs a program: its status, and what it wrote to standard error.
 
-        What it starts ends with it, also where this is left by an exception.
+        What it starts ends with it, also where this is left by an exception. Signals
+        (`interrupt`) come while it runs, not between its start and that.
 
         Args:
           command: program and arguments.
@@ -52,9 +54,10 @@ class Children:
           UserError: the context has ended.
           subprocess.TimeoutExpired: it took longer than `limit`.
         """
-        with self._start(command, env) as process:
+        with holding(), self._start(command, env) as process:
             try:
-                _, said = process.communicate(words, limit)
+                with holding(False):
+                    _, said = process.communicate(words, limit)
             finally:
                 _kill(process)
                 with self._lock:

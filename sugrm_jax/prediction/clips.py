@@ -14,10 +14,10 @@ import sys
 import tempfile
 
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import Interrupted, StopRequest
 from sugrm_jax.prediction.children import Children
 from sugrm_jax.prediction.predictor import Predictor
 from sugrm_jax.prediction.samples import Found
-from sugrm_jax.training.interrupt import Interrupted, StopRequest
 
 ENDINGS = ('.mp4', '.mkv', '.webm', '.avi', '.mov', '.wav', '.mp3', '.flac')
 VARIABLE = 'SUGRM_VIDEO_PYTHON'
@@ -66,9 +66,17 @@ def read(
         with (
             StopRequest(),
             tempfile.TemporaryDirectory(prefix='sugrm_clip_') as scratch,
+            Children() as own,
         ):
             out = os.path.join(scratch, 'clip.pkl')
-            _run([*command, out, *options], words, limit, children or Children())
+            _run(
+                [*command, out, *options],
+                words,
+                limit,
+                children or own,
+                clip=clip,
+                scratch=scratch,
+            )
             return _read(predictor, out, clip)
     except Interrupted as stop:
         # All is cleared away: now what the signal does elsewhere.
@@ -95,15 +103,20 @@ def _encoded(text: str, clip: str | os.PathLike) -> bytes:
 
 
 def _run(
-    command: list[str], words: bytes, limit: float | None, children: Children
+    command: list[str],
+    words: bytes,
+    limit: float | None,
+    children: Children,
+    *,
+    clip: str | os.PathLike,
+    scratch: str,
 ) -> None:
+    """Runs a command that extracts `clip`, and puts aside in `scratch` what it must."""
     # The environment need not have this package installed.
     home = str(pathlib.Path(__file__).parents[2])
     search = os.pathsep.join(filter(None, [home, os.environ.get('PYTHONPATH')]))
-    # What it puts aside goes with its output.
-    scratch = os.path.dirname(command[4])
     env = os.environ | {'PYTHONPATH': search, 'TMPDIR': scratch}
-    failed = f'The features of {command[3]} were not extracted'
+    failed = f'The features of {clip} were not extracted'
     try:
         status, said = children.run(command, words, env, limit)
     except OSError as error:

@@ -13,10 +13,13 @@ from rich.text import Text
 
 from sugrm_jax.prediction.samples import Found
 from sugrm_jax.results import files
+from sugrm_jax.terminal import cell
 from sugrm_jax.types import TASKS
 
 # Utterances that the table on the terminal shows; files have them all.
 SHOWN = 40
+# What to do about a file that cannot be written, besides making room.
+OTHERWISE = 'name another file'
 TIMES = ('start', 'end')
 # What gives way on a narrow terminal: numbers are shown whole.
 WORDS = ('id', 'text')
@@ -56,22 +59,20 @@ def table(found: list[Row]) -> Table:
             width = max(5, *map(len, column))
             shown.add_column(name, justify='right', no_wrap=True, min_width=width)
     for row in cells:
-        shown.add_row(*map(_one_line, row))
+        shown.add_row(*row)
     if len(found) > SHOWN:
         shown.caption = f'and {len(found) - SHOWN} more, which --out=FILE.csv holds'
     return shown
 
 
-def _one_line(cell: str) -> Text:
+def _cell(name: str, value: Any) -> Text:
+    text = cell(value) if name in WORDS else Text(_number(name, value))
     # Of columns, the table narrows only those that may wrap.
-    text = Text.from_markup(cell)
     text.no_wrap = True
     return text
 
 
-def _cell(name: str, value: Any) -> str:
-    if name in WORDS:
-        return value.replace('[', '\\[')
+def _number(name: str, value: float | None) -> str:
     if value is None:
         return '–'
     return f'{value:.1f}' if name in TIMES else f'{value:+.2f}'
@@ -84,7 +85,7 @@ def write(path: pathlib.Path, found: list[Row]) -> None:
       UserError: the disk refused.
     """
     if path.suffix == '.json':
-        return files.write_json(path, found)
+        return files.write_json(path, found, OTHERWISE)
     out = io.StringIO(newline='')
     writer = csv.DictWriter(out, list(found[0]))
     writer.writeheader()
@@ -93,4 +94,5 @@ def write(path: pathlib.Path, found: list[Row]) -> None:
         {k: str(np.float32(x)) if isinstance(x, float) else x for k, x in row.items()}
         for row in found
     )
-    files.write_bytes(path, out.getvalue().encode('utf-8', 'backslashreplace'))
+    content = out.getvalue().encode('utf-8', 'backslashreplace')
+    files.write_bytes(path, content, OTHERWISE)

@@ -17,6 +17,7 @@ from sugrm_jax.data.splits import (
     make_split,
 )
 from sugrm_jax.errors import UserError
+from sugrm_jax.terminal import printable
 from sugrm_jax.types import Split
 
 # The split of a file that was made only to predict on, and else the one to choose.
@@ -98,17 +99,17 @@ def _problems(raw: Mapping, ids: list[str], where: str) -> list[str]:
     fields.check_count(raw[_PROBLEMS], len(ids), where)
     problems = fields.strings(raw[_PROBLEMS], where)
     return [
-        _printable(f'{id}: {problem}')
+        _note(f'{id}: {problem}')
         for id, problem in zip(ids, problems, strict=True)
         if problem
     ]
 
 
-def _printable(text: str) -> str:
-    """One line that no terminal takes for a command, cut where it goes on and on."""
+def _note(text: str) -> str:
+    """One printable line, cut where it goes on and on."""
     if len(text) > _LONGEST_NOTE:
         text = f'{text[: _LONGEST_NOTE - 1]}…'
-    return ''.join(x if x.isprintable() else ' ' for x in text)
+    return printable(text).replace('\n', ' ')
 
 
 def _seconds(raw: Mapping, field: str, count: int, where: str) -> np.ndarray | None:

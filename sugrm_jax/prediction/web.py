@@ -103,7 +103,8 @@ def build(explainer: Explainer) -> gr.Blocks:
                 scroll_to_output=True,
                 show_progress_on=shown,
             )
-    return page.queue(max_size=8)
+    # Not open: whoever posts to an endpoint directly would pass by the queue.
+    return page.queue(max_size=8, api_open=False)
 
 
 Start = tuple[gr.Button, Callable, list[Any], str]

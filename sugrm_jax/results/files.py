@@ -44,6 +44,8 @@ NUMBERS = COLUMNS[3:]
 # How json, csv, npz and text decoding report what they cannot read.
 DAMAGE = (ValueError, KeyError, EOFError, RecursionError, csv.Error)
 
+ANOTHER_WORKDIR = 'choose another workdir'
+
 PACKAGES = (
     'jax',
     'jaxlib',
@@ -56,15 +58,15 @@ PACKAGES = (
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path, otherwise: str) -> Iterator[None]:
     """Turns a refusal of the disk into a sentence for the user."""
     try:
         yield
     except OSError as error:
         raise UserError(
             f'{path} could not be written: {error.strerror or error}. What was written '
-            'before is intact: free space there or choose another workdir, then run '
-            'the same command again.'
+            f'before is intact: free space there or {otherwise}, then run the same '
+            'command again.'
         ) from error
 
 
@@ -88,8 +90,15 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
+def write_bytes(
+    path: str | Path, content: bytes, otherwise: str = ANOTHER_WORKDIR
+) -> None:
     """Replaces `path` by `content` in one step, folders made as needed.
+
+    Args:
+      path: the file.
+      content: all of it.
+      otherwise: what the user can do, besides making room, where the disk refuses.
 
     Raises:
       UserError: the disk refused (full, read-only, forbidden); `path` still holds
@@ -97,7 +106,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     """
     path = Path(path)
     partial = path.with_name(f'.{path.name}.partial')
-    with _writing(path):
+    with _writing(path, otherwise):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(partial, 'wb') as file:
@@ -134,9 +143,9 @@ def _json(tree: Any, indent: int | None = None) -> str:
     return json.dumps(json_ready(tree), indent=indent, allow_nan=False)
 
 
-def write_json(path: str | Path, tree: Any) -> None:
-    """Writes `tree` as indented JSON. Raises UserError when the disk refuses."""
-    write_bytes(path, f'{_json(tree, indent=2)}\n'.encode())
+def write_json(path: str | Path, tree: Any, otherwise: str = ANOTHER_WORKDIR) -> None:
+    """Writes `tree` as indented JSON; for the rest see `write_bytes`."""
+    write_bytes(path, f'{_json(tree, indent=2)}\n'.encode(), otherwise)
 
 
 def read_json(path: str | Path) -> Any:

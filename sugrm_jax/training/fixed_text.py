@@ -42,13 +42,12 @@ def encode_texts(
         name: batch_index(np.arange(len(split)), size, size, len(split))
         for name, split in dataset.splits.items()
     }
-    # The same for all splits, so that one program does; only the test split may need
-    # more, for its texts must not change the shapes that others are encoded in.
+    # As many for all splits, so that one program does; the others may need more, but
+    # their texts must not change the shapes that those of train are encoded in.
     rows = {name: packers[name].rows(x) for name, x in index.items()}
-    common = max(count for name, count in rows.items() if name != 'test')
 
     def encoded(name: str, split: Split) -> Iterator[Array]:
-        wide = max(common, rows[name])
+        wide = max(rows['train'], rows[name])
         packing = packers[name](index[name], wide) if packs else None
         plan, samples = Plan(index[name], packing), samples_of(split)
         for i in range(len(index[name])):

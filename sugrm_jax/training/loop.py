@@ -17,11 +17,11 @@ from sugrm_jax import parallel, processes
 from sugrm_jax.config import plain
 from sugrm_jax.data.batches import samples_of
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import Interrupted, StopRequest
 from sugrm_jax.terminal import Terminal
 from sugrm_jax.training import evaluate, record
 from sugrm_jax.training.checkpoint import Checkpoints, Progress
 from sugrm_jax.training.feed import put_batch
-from sugrm_jax.training.interrupt import Interrupted, StopRequest
 from sugrm_jax.training.optim import drop_partial_group
 from sugrm_jax.training.plans import Plans
 from sugrm_jax.training.programs import compile_both, compile_evaluation, make_programs
@@ -29,7 +29,13 @@ from sugrm_jax.training.progress import TrainingProgress
 from sugrm_jax.training.robustness import Robustness, robustness
 from sugrm_jax.training.setup import Setup, prepare
 from sugrm_jax.training.shared import Shared
-from sugrm_jax.training.workdir import check_alike, claimed, identity, provenance
+from sugrm_jax.training.workdir import (
+    STOPPED,
+    check_alike,
+    claimed,
+    identity,
+    provenance,
+)
 from sugrm_jax.types import Plan, PyTree, Split
 
 # Passes over the test split, of which the median tells the time of inference.
@@ -89,7 +95,7 @@ def fitted(
     with contextlib.ExitStack() as stack:
         claim = claimed(workdir)
         folder = processes.agree(lambda: stack.enter_context(claim))
-        stop = stack.enter_context(StopRequest())
+        stop = stack.enter_context(StopRequest(STOPPED))
         setup = processes.agree(lambda: prepare(config, shared))
         this_run = identity(config, setup.dataset.sha256)
         check_alike(this_run)

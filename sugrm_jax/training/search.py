@@ -21,10 +21,10 @@ from rich.console import Console
 
 from sugrm_jax.config import plain
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import Interrupted
 from sugrm_jax.results import files
 from sugrm_jax.training import loop
 from sugrm_jax.training.grid import data_fingerprint
-from sugrm_jax.training.interrupt import Interrupted
 from sugrm_jax.training.progress import SweepProgress
 from sugrm_jax.training.setup import prepare
 from sugrm_jax.training.shared import Shared

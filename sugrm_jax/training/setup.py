@@ -24,7 +24,7 @@ from sugrm_jax.training.fixed_text import encode_texts
 from sugrm_jax.training.modality_dropout import Lose, modality_dropout
 from sugrm_jax.training.optim import OptimConfig, make_optimizer
 from sugrm_jax.training.shared import Latest, Shared
-from sugrm_jax.types import MODALITIES, Dataset, Plan, PyTree
+from sugrm_jax.types import MODALITIES, Dataset, Plan, PyTree, Samples, Split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,13 +281,10 @@ def make_init(
     """What gives initial variables from a key, see `Assembly.init`.
 
     Raises:
-      UserError: the model cannot read sequences as long as those of the test split,
-        which may be longer than others.
+      UserError: the model cannot read a split whose sequences have more steps than
+        those of train.
     """
-    one = Plan(np.zeros(1, np.int32))
-    batch, tested = (
-        gather(samples_of(split), one) for split in (dataset.train, dataset.test)
-    )
+    batches = {name: _first(split) for name, split in dataset.splits.items()}
 
     def variables(key, batch):
         return system.model.init(key, jax.tree.map(jnp.asarray, batch), True)
@@ -295,10 +292,32 @@ def make_init(
     # Compiled as one function, so that what is thrown away is never computed.
     @jax.jit
     def init(key):
-        stats = variables(key, batch)
+        stats = variables(key, batches['train'])
         params = stats.pop('params')
         return {k: v for k, v in params.items() if k != 'text'}, stats
 
-    if jax.tree.map(np.shape, tested) != jax.tree.map(np.shape, batch):
-        jax.eval_shape(variables, jax.random.key(0), tested)
+    wanted = functools.partial(jax.eval_shape, variables, jax.random.key(0))
+    trained = batches['train']
+    for name, batch in batches.items():
+        ours, theirs = _steps(trained), _steps(batch)
+        if ours != theirs and wanted(batch) != wanted(trained):
+            raise UserError(
+                f'{dataset.path}: train has {ours} steps, {name} {theirs}, but the '
+                'system has parameters for every step: pad the sequences of train, or '
+                f'cut those of {name}.'
+            )
     return init
+
+
+def _first(split: Split) -> Samples:
+    """The first sample of a split."""
+    return gather(samples_of(split), Plan(np.zeros(1, np.int32)))
+
+
+def _steps(samples: Samples) -> str:
+    """How many steps its sequences have, in words."""
+    text, audio, vision = (
+        getattr(samples, field).shape[axis]
+        for field, axis in (('tokens', 2), ('audio', 1), ('vision', 1))
+    )
+    return f'{text} (text), {audio} (audio) and {vision} (vision)'

@@ -12,16 +12,16 @@ from rich.console import Console
 
 from sugrm_jax.config import typed
 from sugrm_jax.errors import UserError
+from sugrm_jax.interrupt import StopRequest
 from sugrm_jax.results import files
 from sugrm_jax.results.sweeps import ERROR
 from sugrm_jax.training.checkpoint import keep_best_only
 from sugrm_jax.training.grid import Cell, data_fingerprint, finished
-from sugrm_jax.training.interrupt import StopRequest
 from sugrm_jax.training.loop import train
 from sugrm_jax.training.progress import SweepProgress
 from sugrm_jax.training.setup import Experiment, read
 from sugrm_jax.training.shared import Shared
-from sugrm_jax.training.workdir import Claimed
+from sugrm_jax.training.workdir import STOPPED, Claimed
 
 
 def train_grid(
@@ -45,7 +45,7 @@ def train_grid(
     """
     say = functools.partial(_say, console)
     done = functools.partial(finished, data_sha256=functools.cache(data_fingerprint))
-    with StopRequest():
+    with StopRequest(STOPPED):
         is_done = {cell.folder: done(cell) for cell in grid}
         todo = [cell for cell in grid[mine] if not is_done[cell.folder]]
         total = len(grid[mine])

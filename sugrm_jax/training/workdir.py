@@ -15,6 +15,12 @@ from sugrm_jax.config import flat
 from sugrm_jax.errors import UserError
 from sugrm_jax.results import files
 
+# What is said of a signal between two trainings.
+STOPPED = (
+    'Stopped outside of training; what was saved before is whole. The same command '
+    'goes on from there.'
+)
+
 
 class Claimed(UserError):
     """Another process is at work in the folder."""

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -183,6 +184,16 @@ def test_nothing_is_left_of_a_conversion_that_fails(mmsa, write, tmp_path, monke
     fails(write(mmsa()), UserError, 'in/out cannot be written: No space left')
     stop(KeyboardInterrupt())
     fails(write(mmsa()), KeyboardInterrupt, None)
+
+
+def test_a_signal_leaves_nothing_of_a_conversion(mmsa, write, tmp_path, monkeypatch):
+    def save_rest(*_):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(folder, 'save_rest', save_rest)
+    words = ['convert', str(write(mmsa())), str(tmp_path / 'in' / 'out')]
+    assert command.main(words) == 128 + signal.SIGTERM
+    assert list((tmp_path / 'in').iterdir()) == []
 
 
 def test_nothing_is_overwritten(converted):

@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from sugrm_jax.errors import UserError
 from sugrm_jax.extract import batch, parts
 from sugrm_jax.extract.types import Features, Piece
+from sugrm_jax.interrupt import Interrupted, StopRequest
 from tests.extract import fakes
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -235,10 +237,40 @@ def test_a_missing_library_is_told_with_the_first_length(pieces):
         batch.lengths(paths, duration, jobs=1, pool=fakes.threads)
 
 
+class Stop(Exception):
+    """Ends a pool, and its workers at once."""
+
+
+def test_ctrl_c_reaches_no_worker_that_is_starting():
+    with pytest.raises(Stop), batch.processes(3) as pool:
+        for _ in range(3):
+            pool.submit(time.sleep, 60)
+        assert len(pool._processes) == 3
+        for pid in pool._processes:
+            said = pathlib.Path(f'/proc/{pid}/status').read_text()
+            (blocked,) = re.findall(r'^SigBlk:\s*(\w+)', said, re.MULTILINE)
+            assert int(blocked, 16) & 1 << signal.SIGINT - 1
+        raise Stop
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_signal_waits_until_a_worker_is_there(monkeypatch):
+    start, started = batch.ProcessPoolExecutor.submit, []
+
+    def submit(*task):
+        signal.raise_signal(signal.SIGTERM)
+        started.append(start(*task))
+
+    monkeypatch.setattr(batch.ProcessPoolExecutor, 'submit', submit)
+    with pytest.raises(Interrupted), StopRequest(), batch.processes(1) as pool:
+        pool.submit(time.sleep, 60)
+    assert len(started) == 1
+
+
 COMMAND = (
-    'import sys; from sugrm_jax.extract.command import run; '
+    'import sys; from sugrm_jax.extract.command import main; '
     'from tests.extract.fakes import SPAWNING; '
-    'sys.exit(run(sys.argv[1:], SPAWNING))'
+    'sys.exit(main(sys.argv[1:], SPAWNING))'
 )
 
 

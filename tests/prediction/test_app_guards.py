@@ -141,6 +141,12 @@ def test_a_request_without_a_length_is_bounded(served, monkeypatch):
     assert answered.status_code == 413
 
 
+@pytest.mark.parametrize('way', ['run', 'api'])
+def test_nobody_passes_by_the_queue(way, served):
+    words = {'data': [None, 'hi', None]}
+    assert httpx.post(f'{served[0]}{way}/predict_clip', json=words).status_code == 404
+
+
 def test_nothing_is_kept_in_the_browser(served):
     assert httpx.get(f'{served[0]}runs').status_code == 404
     assert httpx.get(f'{served[0]}run-history/buckets').status_code == 404

@@ -3,6 +3,7 @@
 import errno
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -113,16 +114,26 @@ def test_a_folder_that_exists_is_left_alone(runs, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_left_of_an_export_that_fails(runs, tmp_path, monkeypatch, capsys):
-    def full(*_):
-        raise OSError(errno.ENOSPC, 'No space left on device')
+def full(*_):
+    raise OSError(errno.ENOSPC, 'No space left on device')
 
+
+def stopped(*_):
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ('end', 'status', 'message'),
+    [(full, 2, 'in/model cannot be written: No space left'), (stopped, 143, 'Stopped')],
+)
+def test_nothing_is_left_of_an_export_that_fails(
+    runs, tmp_path, monkeypatch, capsys, end, status, message
+):
     monkeypatch.setattr(artifact, 'traced', lambda _: Serialized)
-    monkeypatch.setattr(artifact.files, 'write_json', full)
+    monkeypatch.setattr(artifact, 'metadata', end)
     out = tmp_path / 'in' / 'model'
-    assert export.main([f'--run={runs("sugrm")}', str(out)]) == 2
-    said = capsys.readouterr().err
-    assert f'The folder {out} cannot be written: No space left' in said
+    assert export.main([f'--run={runs("sugrm")}', str(out)]) == status
+    assert message in capsys.readouterr().err
     assert list((tmp_path / 'in').iterdir()) == []
 
 

@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from sugrm_jax import UserError
-from sugrm_jax.prediction import clips
+from sugrm_jax.interrupt import Interrupted, StopRequest
+from sugrm_jax.prediction import children, clips
 from sugrm_jax.prediction.children import Children
 from tests.prediction.conftest import (
     assert_ended,
@@ -64,12 +65,12 @@ def test_extraction_ends_with_its_context(tmp_path):
 
     def read():
         with pytest.raises(UserError) as error:
-            options = {'python': python, 'children': children}
+            options = {'python': python, 'children': all_of_them}
             clips.read(Reader(), 'a.mp4', text='x', **options)
         caught.append(str(error.value))
 
     thread = threading.Thread(target=read, daemon=True)
-    with Children() as children:
+    with Children() as all_of_them:
         thread.start()
         pids = hanging(tmp_path)
     assert_ended(pids)
@@ -79,6 +80,37 @@ def test_extraction_ends_with_its_context(tmp_path):
     read()
     assert caught[1] == 'Stopped; no further program is started.'
     assert not (tmp_path / 'pids').exists()
+
+
+def test_a_signal_while_extraction_is_started_ends_it(tmp_path, monkeypatch):
+    started = []
+
+    class Started(subprocess.Popen):
+        def __init__(self, *arguments, **named):
+            super().__init__(*arguments, **named)
+            started.append(self.pid)
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(children.subprocess, 'Popen', Started)
+    python = program(tmp_path / 'python', 'exec sleep 600')
+    with pytest.raises(Interrupted), StopRequest():
+        clips.read(Reader(), 'a.mp4', text='x', python=python)
+    assert_ended(started)
+
+
+def test_a_signal_while_extraction_is_ended_leaves_none(tmp_path, monkeypatch):
+    kill = children._kill
+
+    def signalled(process):
+        signal.raise_signal(signal.SIGTERM)
+        kill(process)
+
+    monkeypatch.setattr(children, '_kill', signalled)
+    commands = f'sleep 600 2>&- & echo $! > "{tmp_path}/pids"; touch "$4"'
+    python = program(tmp_path / 'python', commands)
+    with pytest.raises(Interrupted), StopRequest():
+        clips.read(Reader(), 'a.mp4', text='x', python=python)
+    assert_ended(hanging(tmp_path))
 
 
 READ = """

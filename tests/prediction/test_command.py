@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import re
+import signal
 import stat
 import sys
 
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sugrm_jax import predict
+from sugrm_jax import UserError, export, predict
 from sugrm_jax.data import command as data_command
 from sugrm_jax.data.mmsa import load_dataset
 from sugrm_jax.data.text import no_tokens
-from sugrm_jax.prediction import output
+from sugrm_jax.prediction import Predictor, output
 from sugrm_jax.results import timeline
+from sugrm_jax.terminal import Terminal
 from tests.prediction.conftest import data, program, written
 
 
@@ -139,6 +141,32 @@ def test_what_extraction_says_is_passed_on(runs, extractor, capsys, monkeypatch)
     assert predict.main([f'--run={runs("sugrm")}', 'broken.mp4']) == 2
     said = capsys.readouterr().err
     assert said == 'The features of broken.mp4 were not extracted: the clip is broken\n'
+
+
+@pytest.mark.parametrize('command', [predict, export])
+@pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_one_line(command, signum, monkeypatch, capsys):
+    def load(_):
+        signal.raise_signal(signum)
+
+    monkeypatch.setattr(Predictor, 'load', load)
+    assert command.main(['--run=x', 'y']) == 128 + signum
+    assert capsys.readouterr().err == 'Stopped.\n'
+
+
+def test_an_id_is_no_command_to_the_terminal():
+    row = {'id': '\x1b[2J[red]a\nb', 'text': '\x1b]0;c\x07', 'm': 0.5}
+    file = io.StringIO()
+    Terminal(file=file, width=80).print(output.table([row]))
+    _, line = file.getvalue().splitlines()
+    assert line.split() == ['[2J[red]a', 'b', ']0;c', '+0.50']
+
+
+@pytest.mark.parametrize('name', ['x.csv', 'x.json'])
+def test_a_file_that_cannot_be_written_says_what_to_name(name, tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match='free space there or name another file, then'):
+        output.write(tmp_path / 'file' / name, [{'id': 'a', 'm': 0.5}])
 
 
 def test_long_tables_say_how_many_more_there_are():

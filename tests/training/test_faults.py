@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from configs.baselines import ef_lstm, lf_lstm
+from configs.baselines import lf_lstm
 from sugrm_jax import UserError, train
-from sugrm_jax.config import plain
-from sugrm_jax.training.setup import prepare
 from tests.recordings import FIXTURES
 from tests.training.conftest import tiny_config, tiny_data
 
@@ -199,25 +197,6 @@ def test_it_is_refused_before_training(fault, tmp_path):
     with pytest.raises(UserError, match=rf'data\.pkl.*{message}'):
         run('lf_lstm', change, tmp_path)
     assert not (tmp_path / 'run' / 'checkpoints').exists()
-
-
-def test_a_test_split_that_alone_is_not_aligned_is_refused(tmp_path):
-    """Sequences of the test split may be longer than others, but not for EF-LSTM."""
-    data = tiny_data()
-    for split in data.values():
-        for field in ('audio', 'vision'):
-            split[field] = split[field][:, :8]
-            split[f'{field}_lengths'] = [8] * len(split[field])
-    path = tmp_path / 'data.pkl'
-    config = ef_lstm.get_config()
-    config.data.path = str(path)
-    config.text.pretrained = str(FIXTURES / 'bert_tiny')
-    path.write_bytes(pickle.dumps(data))
-    prepare(plain(config))
-    data['test']['audio'] = np.pad(data['test']['audio'], [(0, 0), (0, 3), (0, 0)])
-    path.write_bytes(pickle.dumps(data))
-    with pytest.raises(UserError, match='the text has 8 steps, audio 11 and vision 8'):
-        prepare(plain(config))
 
 
 @pytest.mark.parametrize('name', SYSTEMS)

@@ -103,7 +103,7 @@ def test_the_test_split_changes_nothing_but_its_figures(whole, change, tmp_path)
     assert changed['test'] != results['test']  # else nothing was changed
 
 
-@pytest.mark.parametrize('change', [another, fewer])
+@pytest.mark.parametrize('change', [another, fewer, longer])
 def test_the_validation_split_changes_only_the_choice(whole, change, tmp_path):
     folder, results = whole
     changed = run(tmp_path / 'run', lambda data: change(data['valid']))

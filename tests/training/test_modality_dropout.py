@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from sugrm_jax import UserError, load_config, parallel, train
 from sugrm_jax.config import plain
 from sugrm_jax.data.batches import gather, samples_of
+from sugrm_jax.interrupt import Interrupted
 from sugrm_jax.layers.text import TokenPacker
 from sugrm_jax.models.system import System
 from sugrm_jax.training import modality_dropout as module
 from sugrm_jax.training.feed import put_batch
-from sugrm_jax.training.interrupt import Interrupted
 from sugrm_jax.training.modality_dropout import draw_lost, lose_at_random, without
 from sugrm_jax.training.plans import Plans
 from sugrm_jax.training.programs import make_programs

@@ -69,7 +69,7 @@ def test_the_test_split_has_no_say_in_how_others_are_packed(setup):
     assert rows == {'train': 2, 'valid': 2, 'test': 4}
 
 
-def test_the_test_split_has_no_say_in_how_texts_are_encoded(setup, monkeypatch):
+def test_only_train_has_a_say_in_how_its_texts_are_encoded(setup, monkeypatch):
     rows = []
     original = TokenPacker.__call__
 
@@ -78,10 +78,10 @@ def test_the_test_split_has_no_say_in_how_texts_are_encoded(setup, monkeypatch):
         return original(packer, index, count)
 
     monkeypatch.setattr(TokenPacker, '__call__', spy)
-    dataset = with_lengths(setup.dataset, train=SHORT, valid=SHORT, test=LONG)
+    dataset = with_lengths(setup.dataset, train=SHORT, valid=LONG, test=SHORT)
     params = setup.params['text']
     encode_texts(dataset, setup.system.model.text, params, packs=True, size=4)
-    assert rows == [2, 2, 4]
+    assert rows == [2, 4, 2]
 
 
 def test_an_epoch_beyond_the_planned_ones_gets_the_rows_it_needs(setup):

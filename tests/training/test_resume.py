@@ -11,10 +11,10 @@ import sys
 import pytest
 
 from sugrm_jax import UserError, train
+from sugrm_jax.interrupt import Interrupted
 from sugrm_jax.results import files
 from sugrm_jax.training import loop, programs
 from sugrm_jax.training.checkpoint import Checkpoints
-from sugrm_jax.training.interrupt import Interrupted
 from sugrm_jax.training.shared import Shared
 from tests.training.conftest import tiny_data
 from tests.training.runs import Stop, assert_alike, cut, figures, stop_after

@@ -14,8 +14,8 @@ import pytest
 from configs.baselines import tfn
 from sugrm_jax import models, train
 from sugrm_jax.config import plain
+from sugrm_jax.interrupt import Interrupted
 from sugrm_jax.layers.text import TextConfig, TextEncoder
-from sugrm_jax.training.interrupt import Interrupted
 from sugrm_jax.training.state import start_state
 from sugrm_jax.training.step import eval_step, train_step
 from sugrm_jax.types import Batch

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from configs import common
 from sugrm_jax import UserError
+from sugrm_jax.interrupt import Interrupted
 from sugrm_jax.results import files
 from sugrm_jax.training import loop, programs, setup, sweeping
 from sugrm_jax.training.grid import make_grid
-from sugrm_jax.training.interrupt import Interrupted
 from sugrm_jax.training.sweeping import Pace, duration, train_grid
 from sugrm_jax.training.workdir import claimed
 from tests.recordings import FIXTURES

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
-from sugrm_jax.training.interrupt import Interrupted, StopRequest
+from sugrm_jax.interrupt import Interrupted, StopRequest, holding
 
 SIGNALS = pytest.mark.parametrize(
     'signum', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
@@ -19,7 +20,7 @@ SIGNALS = pytest.mark.parametrize(
 @SIGNALS
 def test_outside_of_training_a_signal_stops_at_once(signum):
     usual = signal.getsignal(signum)
-    with pytest.raises(Interrupted, match='same command') as stopped, StopRequest():
+    with pytest.raises(Interrupted, match=r'^so$') as stopped, StopRequest('so'):
         os.kill(os.getpid(), signum)
     assert stopped.value.signum == signum
     assert signal.getsignal(signum) is usual
@@ -80,9 +81,93 @@ def test_what_ignores_hangups_goes_on_ignoring_them():
         signal.signal(signal.SIGHUP, usual)
 
 
+def come():
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_what_must_not_be_left_half_done_is_done():
+    done = []
+    with pytest.raises(Interrupted), StopRequest():
+        with holding():
+            come()
+            done.append(1)
+        done.append(2)
+    assert done == [1]
+    with holding():  # nothing is left over
+        pass
+
+
+def test_what_is_done_meanwhile_may_be_stopped():
+    done = []
+    with pytest.raises(Interrupted), StopRequest(), holding():
+        try:
+            with holding(False):
+                come()
+                done.append(1)
+        finally:
+            done.append(2)
+    assert done == [2]
+
+
+def test_a_signal_that_came_before_stops_what_may_be_stopped():
+    done = []
+    with pytest.raises(Interrupted), StopRequest(), holding():
+        come()
+        with holding(False):
+            done.append(1)
+    assert not done
+
+
+def test_signals_wait_for_nothing_that_another_thread_does():
+    entered, left = threading.Event(), threading.Event()
+
+    def hold():
+        with holding():
+            entered.set()
+            left.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    entered.wait()
+    try:
+        with pytest.raises(Interrupted), StopRequest():
+            come()
+            pytest.fail('it waits')
+    finally:
+        left.set()
+        thread.join()
+
+
+class Finalized:
+    def __del__(self):
+        come()
+
+
+def test_a_signal_that_python_ignores_comes_once_more():
+    hook = sys.unraisablehook
+    with pytest.raises(Interrupted), StopRequest():
+        Finalized()
+        began = time.monotonic()
+        time.sleep(60)
+    assert time.monotonic() - began < 30
+    assert sys.unraisablehook is hook
+
+
+def test_what_else_python_ignores_is_told_as_usual(monkeypatch):
+    class Broken:
+        def __del__(self):
+            raise KeyError
+
+    told = []
+    monkeypatch.setattr(sys, 'unraisablehook', lambda what: told.append(what.exc_type))
+    with StopRequest():
+        Broken()
+    assert told == [KeyError]
+
+
 RUN = """
 import pathlib, sys, time
-from sugrm_jax.training.interrupt import StopRequest
+from sugrm_jax.interrupt import StopRequest
 with StopRequest() as stop, stop.deferred():
     print('under way', flush=True)
     while not stop.signum:

@@ -93,8 +93,9 @@ def ends_alike(campaign: Campaign, workdir: pathlib.Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--runs', type=int, default=40)
-    parser.add_argument('--seed', type=int, default=1)
+    default = '%(default)s by default'
+    parser.add_argument('--runs', type=int, default=40, help=default)
+    parser.add_argument('--seed', type=int, default=1, help=default)
     options = parser.parse_args()
     if INSIDE not in os.environ:
         again = [

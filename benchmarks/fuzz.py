@@ -207,9 +207,10 @@ def campaign(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--kind', choices=KINDS, default='pickle')
-    parser.add_argument('--files', type=int, default=1000)
-    parser.add_argument('--seed', type=int, default=1)
+    default = '%(default)s by default'
+    parser.add_argument('--kind', choices=KINDS, default='pickle', help=default)
+    parser.add_argument('--files', type=int, default=1000, help=default)
+    parser.add_argument('--seed', type=int, default=1, help=default)
     parser.add_argument('--only', type=int, help='the number of one file')
     options = parser.parse_args()
     one = options.only is not None

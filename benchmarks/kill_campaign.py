@@ -265,9 +265,12 @@ def summary(campaign: Campaign, done: int, started: float) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--runs', type=int, default=100)
-    parser.add_argument('--signal', choices=['KILL', 'TERM'], default='KILL')
-    parser.add_argument('--seed', type=int, default=1)
+    default = '%(default)s by default'
+    parser.add_argument('--runs', type=int, default=100, help=default)
+    parser.add_argument(
+        '--signal', choices=['KILL', 'TERM'], default='KILL', help=default
+    )
+    parser.add_argument('--seed', type=int, default=1, help=default)
     options = parser.parse_args()
     rng, started = random.Random(options.seed), time.monotonic()
     folder = pathlib.Path(tempfile.mkdtemp())

@@ -223,7 +223,7 @@ def use_fixed(config: ConfigDict) -> None:
 def use_minilm_text(config: ConfigDict) -> None:
     """MiniLM as the text encoder, and standardised features."""
     if config.text.pretrained == 'file':
-        raise ValueError("'fixed' and 'minilm' name different texts")
+        raise ValueError("'fixed' and 'minilm' name different texts: choose one")
     config.text.pretrained = 'minilm'
     config.data.standardize = True
 

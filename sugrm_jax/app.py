@@ -52,7 +52,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help='python of the environment that requirements-video.txt was installed in '
         '(the variable SUGRM_VIDEO_PYTHON by default)',
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if not 0 < options.port < 2**16:
+        parser.error(f'--port={options.port} must be 1 to {2**16 - 1}')
+    return options
 
 
 def run(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from sugrm_jax.interrupt import StopRequest
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0 when all was written, else as `ending` says."""
     parser = argparse.ArgumentParser('python -m sugrm_jax.export', description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('out', type=pathlib.Path, help='folder to make')
     parser.add_argument('--run', required=True, help='folder of a finished run')
     options = parser.parse_args(arguments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,6 +31,13 @@ PROCESSES = flags.DEFINE_string(
     "I of N, of which the first listens at HOST:PORT; or 'auto': what Slurm, Open MPI "
     'or Kubernetes say. See launch/.',
 )
+
+
+# What Python says of a value that is no number, and what we say.
+_PYTHONS_WORDS = {
+    r'invalid literal for int\(\) with base 10: (.*)': r'\1 is no whole number.',
+    r'could not convert string to float: (.*)': r'\1 is no number.',
+}
 
 
 def load_config(file: str | pathlib.Path, overrides: Sequence[str] = ()) -> ConfigDict:
@@ -81,25 +89,42 @@ def _parsed(define: Callable[..., Any], arguments: Sequence[str]) -> ConfigDict:
         values(argv)
     except (flags.Error, ValueError) as error:
         # The library puts a traceback before what matters.
-        message = str(error).strip().splitlines()[-1]
-        raise UserError(message.removeprefix('ValueError: ')) from error
+        message = str(error).strip().splitlines()[-1].removeprefix('ValueError: ')
+        for words, plainly in _PYTHONS_WORDS.items():
+            message = re.sub(words, plainly, message)
+        raise UserError(message) from error
     return values.config
 
 
-def parse(argv: list[str]) -> list[str]:
-    """Parses the command line; every mistake in it is one clear `UserError`."""
+def parse(
+    argv: list[str], example: str = 'configs/demo.py', setting: str = '--config.'
+) -> list[str]:
+    """Parses the command line; every mistake in it is one clear `UserError`.
+
+    Args:
+      argv: the command line.
+      example: a config to name, for messages.
+      setting: what a field is set with, for messages.
+    """
     overrides = [arg for arg in argv if arg.startswith('--config.')]
     files = [arg for arg in argv if arg.startswith('--config=')]
     if '--config' in argv:
         raise UserError('Write --config=FILE, with the equals sign.')
     if not files and not any(arg.startswith('--help') for arg in argv):
-        raise UserError('Name a config, such as --config=configs/demo.py.')
+        raise UserError(f'Name a config, such as --config={example}.')
     for file in files:
         load_config(file.removeprefix('--config='), overrides)
     try:
         return flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        name = error.flagname
+        hint = f': a field is set by {setting}{name}=VALUE.' if '.' in name else ''
+        raise UserError(f'{error}{hint}') from error
     except flags.Error as error:
         raise UserError(str(error)) from error
+    except SystemExit:
+        # Only --help ends it, and with 1, although nothing went wrong.
+        sys.exit(0)
 
 
 def refuse_processes() -> None:

@@ -8,6 +8,7 @@ python -m sugrm_jax.predict --run=runs/mine talk.mp4 --subtitles=talk.srt --out=
 from __future__ import annotations
 
 import argparse
+import functools
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f'--out={options.out} must end with .csv or .json')
     if options.plot and options.plot.suffix != '.png':
         parser.error(f'--plot={options.plot} must end with .png')
+    for path in filter(None, (options.out, options.plot)):
+        if not path.parent.is_dir():
+            parser.error(f'{path}: there is no folder {path.parent}')
     return options
 
 
@@ -68,18 +72,23 @@ def predict(options: argparse.Namespace) -> None:
     else:
         found = predictor.read(options.data, options.split)
     console = Terminal()
+    say = functools.partial(
+        console.print, highlight=False, markup=False, soft_wrap=True
+    )
     for note in found.notes:
-        console.print(f'note: {note}', highlight=False, markup=False)
+        say(f'note: {note}')
     rows = output.rows(found, predictor(found.split))
-    console.print(output.table(rows), highlight=False)
+    console.print(output.table(rows), highlight=False, crop=False)
     if options.out:
         output.write(options.out, rows)
+        say(f'{options.out} holds all predictions.')
     if options.plot:
         from sugrm_jax.results import files, timeline
 
         limit = predictor.experiment.data.label_range
         figure = timeline.timeline(rows, limit, pathlib.Path(options.data).name)
         files.write_bytes(options.plot, timeline.png(figure), output.OTHERWISE)
+        say(f'{options.plot} shows them over time.')
 
 
 def check_options(

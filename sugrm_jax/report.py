@@ -48,6 +48,7 @@ def report(folder: str | Path) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; 0 when the report was written, else as `ending` says."""
     parser = argparse.ArgumentParser('python -m sugrm_jax.report', description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('folder', help='of a sweep, or of a run')
     options = parser.parse_args(argv)
     return ending(lambda: print(printable(report(options.folder))))

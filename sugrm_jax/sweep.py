@@ -1,4 +1,4 @@
-"""Trains a grid of configs over seeds: a table of the paper from one command.
+r"""Trains a grid of configs over seeds: a table of the paper from one command.
 
 python -m sugrm_jax.sweep --config=configs/sweeps/table2.py:minilm --seeds=5 \
     --workdir=runs/table2 --set=data.path=MOSI/unaligned_50.pkl --set=train.epochs=10
@@ -23,6 +23,9 @@ from sugrm_jax.config import flat, plain, unknown_field
 from sugrm_jax.errors import UserError
 from sugrm_jax.terminal import Terminal
 
+# Defined in another module, and as much part of this command.
+for _name in ('config', 'workdir'):
+    flags.declare_key_flag(_name)
 _SEEDS = flags.DEFINE_integer('seeds', 5, 'Seeds of each run: 1, 2, …', lower_bound=1)
 _SET = flags.DEFINE_multi_string(
     'set', [], 'FIELD=VALUE, set in every run that has the field; may be repeated.'
@@ -78,7 +81,7 @@ def parse(argv: list[str]) -> list[str]:
                 f'Write --set={arg.removeprefix("--config.")}: it sets the field in '
                 'every run of the sweep that has it.'
             )
-    return lone.parse(argv)
+    return lone.parse(argv, 'configs/sweeps/seeds.py', '--set=')
 
 
 def main(argv: list[str]) -> int:

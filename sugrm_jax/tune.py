@@ -1,4 +1,4 @@
-"""Searches for good settings: trains many models, looks at the validation split only.
+r"""Searches for good settings: trains many models, looks at the validation split only.
 
 python -m sugrm_jax.tune --config=configs/mosi.py:minilm \
     --space=configs/spaces/sugrm.py --trials=50 --study=runs/tune/study.db \
@@ -13,6 +13,7 @@ pip install -r requirements-tune.txt.
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import pathlib
 import runpy
@@ -30,6 +31,9 @@ from sugrm_jax.errors import UserError
 from sugrm_jax.terminal import Terminal
 from sugrm_jax.training.space import Axis, make_axis
 
+# Defined in another module, and as much part of this command.
+for _name in ('config', 'workdir'):
+    flags.declare_key_flag(_name)
 _SPACE = flags.DEFINE_string('space', None, 'File of the ranges to search.')
 _TRIALS = flags.DEFINE_integer(
     'trials', 50, 'Trials in all, those of earlier calls included.', lower_bound=1
@@ -101,8 +105,14 @@ def main(argv: list[str]) -> None:
     search = Search(study, space, lambda x: configure(config, x), workdir, console)
     search.run(_TRIALS.value)
     found = best(study)
-    given = [arg for arg in sys.argv[1:] if arg.startswith('--config')]
-    words = [*given, *as_flags(found['settings']), f'--workdir={workdir / "best"}']
+    settings = as_flags(found['settings'])
+    chosen = {arg.split('=')[0] for arg in settings}
+    given = [
+        arg
+        for arg in sys.argv[1:]
+        if arg.startswith('--config') and arg.split('=')[0] not in chosen
+    ]
+    words = [*given, *settings, f'--workdir={workdir / "best"}']
     command = ['python -m sugrm_jax.main', *map(shlex.quote, words)]
     console.print(
         f'Best of {found["trials"]} trials: validation MAE {found["valid_mae"]:.3f}, '
@@ -114,4 +124,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    lone.run(main)
+    lone.run(main, functools.partial(lone.parse, example='configs/mosi.py:minilm'))

@@ -35,7 +35,16 @@ def test_load_config_applies_variants_and_overrides():
             [],
             "unknown config variant 'relaesed'; there are: .*released",
         ),
-        ('configs/demo.py', ['--config.train.epochs=many'], r"epochs=many: .*'many'"),
+        (
+            'configs/demo.py',
+            ['--config.train.epochs=many'],
+            r"epochs=many: 'many' is no whole number\.$",
+        ),
+        (
+            'configs/demo.py',
+            ['--config.optim.groups.text.lr=low'],
+            r"lr=low: 'low' is no number\.$",
+        ),
         ('configs/demo.py', ['--config.train.epochs=2.5'], r"epochs=2\.5: .*'2\.5'"),
         (
             'configs/demo.py',
@@ -81,6 +90,7 @@ def test_load_config_refuses(file, overrides, message):
         ([DEMO, '--config.train.epochs=many'], "epochs=many: .*'many'"),
         ([DEMO, '--config.train.epochs'], 'Missing value for flag.*epochs'),
         ([DEMO, '--wrokdir=x'], "Unknown command line flag 'wrokdir'.*workdir"),
+        ([DEMO, '--data.path=x'], "path': a field is set by --config.data.path=VALUE"),
     ],
 )
 def test_parse_refuses(monkeypatch, arguments, message):
@@ -100,8 +110,22 @@ def test_main_refuses_a_sweep():
 
 
 def test_variants_that_contradict_each_other_are_refused():
-    with pytest.raises(UserError, match="'fixed' and 'minilm' name different texts"):
+    with pytest.raises(UserError, match='different texts: choose one'):
         load_config('configs/mosi.py:fixed,minilm')
+
+
+@pytest.mark.parametrize('command', ['main', 'sweep', 'tune'])
+def test_help_is_no_fault_and_names_all_that_can_be_given(command):
+    asked = [sys.executable, '-m', f'sugrm_jax.{command}', '--help']
+    done = subprocess.run(asked, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr
+    for words in (
+        f'python -m sugrm_jax.{command} ',
+        '\n  --config: ',
+        '\n  --workdir: ',
+    ):
+        assert words in done.stdout
+    assert '     --' not in done.stdout  # an example's line, joined with the next
 
 
 def test_main_refuses_words_that_are_no_flags():

@@ -94,6 +94,11 @@ def test_fields_of_runs_are_not_set_as_those_of_a_config():
     ('arguments', 'message'),
     [
         (['--config=configs/mosi.py'], 'one run, which python -m'),
+        ([], 'Name a config, such as --config=configs/sweeps/seeds.py.'),
+        (
+            ['--config=configs/sweeps/seeds.py', '--data.path=x'],
+            'is set by --set=data.path=VALUE',
+        ),
         (['--config=configs/sweeps/seeds.py', '--shard=3/2'], '--shard is one of'),
         (['--config=configs/sweeps/seeds.py', '--set=a.b=1'], 'config field a.b'),
         (['--config=configs/sweeps/seeds.py', '--processes=auto'], '--shard=I/N'),

@@ -20,7 +20,7 @@ from sugrm_jax.interrupt import Interrupted
 from sugrm_jax.main import load_config
 from sugrm_jax.training import evaluate, loop, search
 from sugrm_jax.training.search import Search, best, open_study, over
-from sugrm_jax.training.space import Choices, Range, WholeRange
+from sugrm_jax.training.space import Choices, Range, WholeRange, short
 from sugrm_jax.tune import as_flags, configure, read_space
 from tests.recordings import FIXTURES
 from tests.training.conftest import tiny_data
@@ -118,6 +118,11 @@ def test_settings_are_flags_and_leave_the_config_alone():
     theirs = load_config('configs/mosi.py', as_flags(settings))
     assert ours.to_dict() == theirs.to_dict() != config.to_dict()
     assert ours.optim.groups.other.lr == settings[RATE]
+
+
+def test_steps_add_up_to_what_people_write():
+    assert short(3 * 0.1) == 0.3 and short(1.2345678901234567e-05) != 1.23456789012e-05
+    assert short('huber') == 'huber' and type(short(3)) is int
 
 
 # Trials that do not train. ---------------------------------------------------------
@@ -380,6 +385,7 @@ def test_the_command_ends_with_the_flags_of_the_best(tmp_path):
     flags = small_flags(tmp_path, **{'train.epochs': 1})
     space = write_space(tmp_path, {RATE: dict(low=1e-3, high=2e-3)})
     command = [sys.executable, '-m', 'sugrm_jax.tune', f'--config={SMALL}', *flags]
+    command.append(f'--config.{RATE}=0.5')  # searched, and so not said twice
     command += [f'--space={space}', f'--workdir={tmp_path}', '--trials=2']
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads((tmp_path / 'best.json').read_text())

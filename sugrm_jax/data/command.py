@@ -104,6 +104,6 @@ def _convert(options: argparse.Namespace) -> None:
         settings.append(f'--config.data.label_range={options.label_range:g}')
     print(
         f'{options.out} holds {len(dataset.train):,} / {len(dataset.valid):,} / '
-        f'{len(dataset.test):,} utterances in {size / 1e9:.2f} GB. To train with it:\n'
+        f'{len(dataset.test):,} utterances in {size / 1e6:,.1f} MB. To train with it:\n'
         f'python -m sugrm_jax.main {shlex.join(settings)}'
     )

@@ -174,8 +174,8 @@ def _manifest(folder: pathlib.Path) -> Manifest:
         return typed(Manifest, content, 'dataset')
     except FileNotFoundError as error:
         raise UserError(
-            f'The folder {folder} has no {MANIFEST}: data.path names a pickle in MMSA '
-            'format, or a folder that python -m sugrm_jax.data convert made of one.'
+            f'The folder {folder} has no {MANIFEST}: name a pickle in MMSA format, or '
+            'a folder that python -m sugrm_jax.data convert made of one.'
         ) from error
     except OSError as error:
         raise UserError(f'{path} cannot be read: {error.strerror}.') from error

@@ -83,9 +83,8 @@ def load(path: str | os.PathLike) -> Any:
             return content
     except FileNotFoundError as error:
         raise UserError(
-            f'There is no data file {path}. Such files come from the shared drives of '
-            'the MMSA project and are fetched by hand (README, "Real data"); '
-            '--config=configs/demo.py needs no data.'
+            f'There is no data file {path}: name one in MMSA format. README, "Real '
+            'data", says where they come from; only the demo needs none.'
         ) from error
     except OSError as error:
         raise UserError(f'{path} cannot be read: {error.strerror}.') from error

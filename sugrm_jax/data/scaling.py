@@ -18,6 +18,8 @@ from sugrm_jax.data.stored import Stored, chunks
 from sugrm_jax.errors import UserError
 from sugrm_jax.types import Array, Split
 
+_WHOLE = 'Copy its folder again, whole, or make it anew.'
+
 
 class Scaling(NamedTuple):
     """Mean and standard deviation of each feature, float32.
@@ -47,10 +49,12 @@ class Scaling(NamedTuple):
             stored = archives.read_npz(path)
             return cls(*(_checked(stored[name], name) for name in cls._fields))
         except FileNotFoundError as error:
-            raise UserError(f'There are no feature statistics at {path}.') from error
+            raise UserError(
+                f'There are no feature statistics at {path}. {_WHOLE}'
+            ) from error
         except (OSError, KeyError, ValueError) as error:
             raise UserError(
-                f'{path} does not hold feature statistics ({error}).'
+                f'{path} does not hold feature statistics ({error}). {_WHOLE}'
             ) from error
 
 

@@ -30,5 +30,7 @@ def version(name: str) -> str:
 def _missing(name: str, error: ImportError) -> UserError:
     return UserError(
         f'Extraction needs the package {name}, which cannot be imported ({error}): in '
-        f'an environment of its own, {INSTALL} (see docs/own_clips.md).'
+        f'an environment of its own, {INSTALL}, and name its python to predict and to '
+        'the app with --video_python or the variable SUGRM_VIDEO_PYTHON (see '
+        'docs/own_clips.md).'
     )

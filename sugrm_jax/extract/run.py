@@ -162,7 +162,7 @@ def _make(
         if not any(f.readable for f in features):
             problem = features[0].problems[0]
             raise UserError(
-                f'None of the {len(features)} utterances could be decoded; of the '
+                f'None of the utterances ({len(features)}) could be decoded; of the '
                 f'first, {utterances[0].piece.path}, this is said: {problem}.'
             )
         assemble.write(out, assemble.assemble(utterances, features, description))
@@ -205,8 +205,8 @@ def report(
         if len(lacking) > SHOWN:
             terminal.print(f'… and {len(lacking) - SHOWN} more.')
     terminal.print(
-        f'{out}: {len(utterances)} utterances, {audible} with audio, {visible} with '
-        'vision; what an utterance lacks counts as absent.',
+        f'{out}: utterances: {len(utterances)}, with audio: {audible}, with vision: '
+        f'{visible}; what an utterance lacks counts as absent.',
         soft_wrap=True,
         markup=False,
         highlight=False,

@@ -59,6 +59,11 @@ def utterances(
 
 def check_clip(clip: str | Path) -> None:
     """Raises a `UserError` unless `clip` is a file with a known ending."""
+    if os.path.isdir(clip):
+        raise UserError(
+            f'{clip} is a folder, and its clips need labels: name CLIPS LABELS.csv '
+            'OUT.pkl.'
+        )
     if not os.path.isfile(clip):
         raise UserError(f'There is no file {clip}: name the clip.')
     if Path(clip).suffix.lstrip('.').lower() not in EXTENSIONS:

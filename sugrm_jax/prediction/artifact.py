@@ -161,18 +161,23 @@ def _copy_tokenizer(predictor: Predictor, folder: pathlib.Path) -> bool:
 def metadata(predictor: Predictor, tokenizer: bool) -> dict[str, Any]:
     """What `metadata.json` holds."""
     inputs = inputs_of(predictor, 1)
+    # Statistics are none.
+    weights = predictor.weights
+    parameters = weights['model']['params'], weights.get('text', {})
     return {
         'inputs': {
             name: {'dtype': x.dtype.name, 'shape': ['batch', *x.shape[1:]]}
             for name, x in inputs.items()
         },
         'features': predictor.features,
+        'scaling': 'audio and vision go in as they are in a data file; where the run '
+        'standardised them the program does so itself',
         'outputs': 'sentiment by task (m: multimodal; t, a, v: of the modality alone), '
         'float32 [batch]; NaN where an utterance lacks the modality',
         'label_range': predictor.experiment.data.label_range,
         'tokenizer': TOKENIZER if tokenizer else None,
         'platforms': list(PLATFORMS),
-        'parameters': sum(math.prod(x.shape) for x in flat_weights(predictor).values()),
+        'parameters': sum(math.prod(x.shape) for x in jax.tree.leaves(parameters)),
         'name': predictor.experiment.name,
         'versions': files.versions(),
     }

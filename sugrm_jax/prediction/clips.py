@@ -77,11 +77,19 @@ def read(
                 clip=clip,
                 scratch=scratch,
             )
-            return predictor.read(out)
+            return _read(predictor, out, clip)
     except Interrupted as stop:
         # All is cleared away: now what the signal does elsewhere.
         signal.raise_signal(stop.signum)
         raise
+
+
+def _read(predictor: Predictor, made: str, clip: str | os.PathLike) -> Found:
+    """As `predictor.read`; nobody knows the file that was made but by its clip."""
+    try:
+        return predictor.read(made)
+    except UserError as error:
+        raise UserError(str(error).replace(made, os.fspath(clip))) from error
 
 
 def _encoded(text: str, clip: str | os.PathLike) -> bytes:

@@ -1,6 +1,7 @@
 """Runs the model in this folder; needs jax, numpy, safetensors and transformers."""
 
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -18,6 +19,8 @@ inputs = {  # without audio and vision: their length is 0
     for name, x in known['inputs'].items()
 }
 if known['tokenizer']:
+    # Of transformers only the tokenizer is needed, which does without PyTorch.
+    os.environ.setdefault('TRANSFORMERS_VERBOSITY', 'error')
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder / known['tokenizer'])
@@ -26,4 +29,4 @@ if known['tokenizer']:
     names = 'input_ids', 'attention_mask', 'token_type_ids'
     inputs['tokens'] = np.stack([found[name] for name in names], 1).astype(np.int32)
 for task, values in model.call(weights, inputs).items():
-    print(task, *np.round(values, 3))
+    print(task, *('(absent)' if np.isnan(x) else f'{x:.3f}' for x in values))

@@ -21,6 +21,8 @@ SHOWN = 40
 # What to do about a file that cannot be written, besides making room.
 OTHERWISE = 'name another file'
 TIMES = ('start', 'end')
+# What gives way on a narrow terminal: numbers are shown whole.
+WORDS = ('id', 'text')
 
 Row = dict[str, Any]
 
@@ -49,28 +51,28 @@ def table(found: list[Row]) -> Table:
     """The first rows; m is the multimodal sentiment, the others the modalities' own."""
     shown = Table(box=None, pad_edge=False)
     names = list(found[0])
-    for name in names:
-        if name == 'text':  # what gives way on a narrow terminal
-            shown.add_column(name, max_width=40, no_wrap=True, overflow='ellipsis')
-        elif name == 'id':
-            shown.add_column(name, no_wrap=True, min_width=longest(found[:SHOWN]))
+    cells = [[_cell(name, row[name]) for name in names] for row in found[:SHOWN]]
+    for name, column in zip(names, zip(*cells, strict=True), strict=True):
+        if name in WORDS:
+            shown.add_column(name, max_width=40, overflow='ellipsis')
         else:
-            shown.add_column(name, justify='right', no_wrap=True, min_width=5)
-    for row in found[:SHOWN]:
-        shown.add_row(*(_cell(name, row[name]) for name in names))
+            width = max(5, *map(len, column))
+            shown.add_column(name, justify='right', no_wrap=True, min_width=width)
+    for row in cells:
+        shown.add_row(*row)
     if len(found) > SHOWN:
-        shown.caption = f'and {len(found) - SHOWN} more'
+        shown.caption = f'and {len(found) - SHOWN} more, which --out=FILE.csv holds'
     return shown
 
 
-def longest(found: list[Row], most: int = 24) -> int:
-    """Characters of the longest id."""
-    return min(most, max(len(row['id']) for row in found))
+def _cell(name: str, value: Any) -> Text:
+    text = cell(value) if name in WORDS else Text(_number(name, value))
+    # Of columns, the table narrows only those that may wrap.
+    text.no_wrap = True
+    return text
 
 
-def _cell(name: str, value: Any) -> str | Text:
-    if name in ('id', 'text'):
-        return cell(value)
+def _number(name: str, value: float | None) -> str:
     if value is None:
         return '–'
     return f'{value:.1f}' if name in TIMES else f'{value:+.2f}'

@@ -148,7 +148,8 @@ class Predictor:
         if found:
             raise UserError(
                 f'{where}: {field} is not what {self.run} was trained on: '
-                f'{"; ".join(found)}. Extract the features as for the run.'
+                f'{"; ".join(found)}. Extract the features as for the run; a clip '
+                'needs a run that was trained on data made by sugrm_jax.extract.'
             )
         # What stays on disk is looked at when it is read.
         if not isinstance(array, Stored) and not np.isfinite(array).all():

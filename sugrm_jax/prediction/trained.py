@@ -10,7 +10,7 @@ from sugrm_jax.config import between, flat, typed
 from sugrm_jax.data.description import LARGEST_RATE
 from sugrm_jax.errors import UserError
 from sugrm_jax.layers.text import FILE
-from sugrm_jax.results import files
+from sugrm_jax.results import files, finished
 from sugrm_jax.training.setup import Experiment
 
 NEEDED = {'config', 'data', 'best_epoch'}
@@ -138,8 +138,7 @@ def read(run: pathlib.Path) -> Trained:
       UserError: the run has not finished, or is of a version that kept less; a field is
         missing, of another type or out of range.
     """
-    path = run / files.RESULTS
-    results = files.read_json(path)
+    results, path = finished.read(run), run / files.RESULTS
     if (
         not isinstance(results, dict)
         or not results.keys() >= NEEDED

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import socket
 from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
@@ -58,7 +59,12 @@ class Page(gr.Blocks):
     ) -> list[Any]:
         # Any component would fetch what its input names, not only those for files.
         traverse(inputs, _check_uploaded, is_file_obj_with_meta)
-        return await super().preprocess_data(block_fn, inputs, *others, **named)
+        try:
+            return await super().preprocess_data(block_fn, inputs, *others, **named)
+        except gr.Error as error:
+            # The sender's mistake, such as a file of another type: the page shows it.
+            error.print_exception = False
+            raise
 
 
 def _check_uploaded(file: dict[str, Any]) -> None:
@@ -191,6 +197,12 @@ def bounded(receive: Receive, most: int) -> Receive:
     return received
 
 
+def _check_address(host: str, port: int) -> None:
+    """Raises an `OSError` where one cannot listen; the server would say so, too."""
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    socket.create_server(address[:2], family=family).close()
+
+
 def serve(page: gr.Blocks, host: str, port: int) -> str:
     """Starts the server, in threads of its own, and gives its address.
 
@@ -200,8 +212,9 @@ def serve(page: gr.Blocks, host: str, port: int) -> str:
     fonts = {'font': SYSTEM_FONTS, 'font_mono': ('ui-monospace', 'monospace')}
     theme = gr.themes.Soft(primary_hue='blue', **fonts).set(**LOOK)
     try:
+        _check_address(host, port)
         _, address, _ = page.launch(
-            server_name=host,
+            server_name=f'[{host}]' if ':' in host else host,
             server_port=port,
             prevent_thread_lock=True,
             share=False,

@@ -109,13 +109,15 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
       history: the rows of `metrics.jsonl`, at least one.
     """
-    figure = _figure(11, 3.6)
+    figure = _figure(11, 3.9)
     loss, mae, corr = figure.subplots(1, 3)
     epochs = [row['epoch'] for row in history]
     for part, style in _terms(history[0]['train']):
         _line(loss, epochs, [row['train'][part] for row in history], **style)
     loss.set(title='Training loss', ylabel='loss per sample')
-    loss.legend(fontsize=9)
+    # Below, where no line passes: that of the best epoch may be anywhere.
+    drawn = loss.get_legend_handles_labels()
+    figure.legend(*drawn, loc='outside lower left', ncols=len(drawn[0]), fontsize=9)
     for ax, name in ((mae, 'mae'), (corr, 'corr')):
         values = [row['valid'][name] for row in history]
         _line(ax, epochs, values, color=COLOURS['m'])

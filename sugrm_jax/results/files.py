@@ -86,7 +86,8 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
     except DAMAGE as error:
         raise UserError(
-            f'{path} is damaged ({error}): run the same command again to rewrite it.'
+            f'{path} is damaged ({error}): the command that trained in that folder '
+            'writes it again.'
         ) from error
 
 

@@ -28,13 +28,16 @@ def _wrapped(label: str) -> str:
 
 @styled
 def boxes(
-    metrics: Mapping[str, Mapping[str, Sequence[float]]], reference: str
+    metrics: Mapping[str, Mapping[str, Sequence[float]]],
+    reference: str,
+    most: Mapping[str, float] | None = None,
 ) -> Figure:
     """Every run as a point, a box per system, one panel per metric.
 
     Args:
       metrics: by the panel's title, by label, one value a seed; NaN is left out.
       reference: label drawn in the other colour, with a line at its mean.
+      most: by title, the largest value that a metric can have, where there is one.
     """
     labels = [_wrapped(label) for label in next(iter(metrics.values()))]
     # Rows are equally high, high enough for the label of most lines.
@@ -49,6 +52,7 @@ def boxes(
             if label == reference and len(x):
                 ax.axvline(x.mean(), color=colour, linewidth=1, linestyle=':')
         ax.set_title(title)
+        ax.set_xlim(right=min(ax.get_xlim()[1], (most or {}).get(title, math.inf)))
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6))
         ax.grid(axis='y', visible=False)
     axes[0].set_yticks(range(len(labels)), labels)
@@ -74,6 +78,7 @@ def _box(ax: Axes, row: int, x: np.ndarray, colour: str) -> None:
             capprops=line,
         )
     style = {'color': colour, 'alpha': 0.75, 'linewidths': 0, 'zorder': 3}
+    style['clip_on'] = False  # of a point on the edge one half would be missing
     ax.scatter(x, np.full(len(x), row), s=26, **style)
     if len(x):
         ax.scatter(x.mean(), row, marker='|', s=260, color=colour, zorder=4)

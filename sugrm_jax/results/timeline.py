@@ -31,11 +31,12 @@ def timeline(rows: Sequence[Mapping[str, Any]], limit: float, title: str) -> Fig
     timed = 'start' in rows[0] and 'end' in rows[0]
     start = np.array([r['start'] if timed else i for i, r in enumerate(rows)], float)
     end = np.array([r['end'] if timed else i + 1 for i, r in enumerate(rows)], float)
-    for ax, task in zip(axes, tasks, strict=True):
-        values = np.array([row[task] for row in rows], float)
-        _panel(ax, start, end, values, COLOURS[task])
-        reach = max(limit, np.nanmax(np.abs(values), initial=0))
-        ax.set_ylim(-1.05 * reach, 1.05 * reach)
+    values = np.array([[row[task] for row in rows] for task in tasks], float)
+    # One scale for all: bars compare from panel to panel.
+    reach = 1.05 * max(limit, np.nanmax(np.abs(values), initial=0))
+    for ax, task, found in zip(axes, tasks, values, strict=True):
+        _panel(ax, start, end, found, COLOURS[task])
+        ax.set_ylim(-reach, reach)
         ax.set_ylabel(NAMES[task])
     axes[-1].set_xlabel('seconds' if timed else 'utterance')
     axes[-1].set_xlim(start.min(), end.max())

@@ -282,10 +282,9 @@ class Run:
         ids = [self.setup.dataset.train.ids[i] for i in index]
         return UserError(
             f'The {what} is not finite at step {progress.step + 1} of epoch '
-            f'{progress.epoch}; samples: {", ".join(ids)}. The last checkpoint before '
-            'it is intact. Look at these samples (python -m sugrm_jax.data check '
-            'FILE); or, in a new --workdir, lower config.optim.groups.*.lr or set '
-            'config.optim.clip_norm.'
+            f'{progress.epoch}; samples: {", ".join(ids)}. Look at these samples '
+            '(python -m sugrm_jax.data check FILE); or, in a new --workdir, start '
+            'anew, lower config.optim.groups.*.lr or set config.optim.clip_norm.'
         )
 
     def _interrupted(self, stop: StopRequest) -> Interrupted:

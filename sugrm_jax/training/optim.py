@@ -172,8 +172,8 @@ def _updates_per_epoch(config: OptimConfig, batches: int) -> float:
         return batches / config.accumulate
     if batches < config.accumulate:
         raise UserError(
-            f'An epoch has {batches} batches, fewer than config.optim.accumulate, '
-            f'{config.accumulate}, and config.optim.drop_partial throws such a group '
+            f'config.optim.accumulate is {config.accumulate}, but the batches of an '
+            f'epoch are {batches}, and config.optim.drop_partial throws such a group '
             'away: nothing would be learnt. Lower config.optim.accumulate or '
             'config.train.batch, or set config.optim.drop_partial to false.'
         )

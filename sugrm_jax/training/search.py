@@ -28,7 +28,7 @@ from sugrm_jax.training.grid import data_fingerprint
 from sugrm_jax.training.progress import SweepProgress
 from sugrm_jax.training.setup import prepare
 from sugrm_jax.training.shared import Shared
-from sugrm_jax.training.space import Axis
+from sugrm_jax.training.space import Axis, short
 from sugrm_jax.training.sweeping import duration
 from sugrm_jax.training.workdir import differences, identity
 
@@ -139,7 +139,7 @@ def best(study: optuna.Study) -> dict[str, Any]:
         'study': study.study_name,
         'trial': first.number,
         'valid_mae': first.value,
-        'settings': first.params,
+        'settings': {field: short(x) for field, x in first.params.items()},
         'trials': len(trials),
         'complete': len(complete),
         'pruned': sum(trial.state == TrialState.PRUNED for trial in trials),

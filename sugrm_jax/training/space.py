@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,10 @@ class Range:
 
     def suggest(self, trial: Trial, field: str) -> float:
         """The trial's value for the field."""
-        return trial.suggest_float(
+        given = trial.suggest_float(
             field, self.low, self.high, log=self.log, step=self.step
         )
+        return short(given)
 
     def examples(self) -> tuple:
         return self.low, self.high
@@ -79,6 +81,14 @@ class Choices:
 
     def examples(self) -> tuple:
         return self.choices
+
+
+def short(value: Any) -> Any:
+    """0.3 for what three steps of 0.1 add up to; any other value as it is."""
+    if not isinstance(value, float):
+        return value
+    rounded = float(f'{value:.12g}')
+    return rounded if math.isclose(rounded, value, rel_tol=1e-15) else value
 
 
 Axis = Range | WholeRange | Choices

@@ -269,7 +269,7 @@ def test_statistics_must_be_there(converted):
 
 
 def test_any_other_folder_is_none(tmp_path):
-    with pytest.raises(UserError, match=r'has no dataset\.json: data.path names'):
+    with pytest.raises(UserError, match=r'has no dataset\.json: name a pickle'):
         reader.load_dataset(tmp_path)
 
 
@@ -292,7 +292,7 @@ def test_the_command(mmsa, write, tmp_path, capsys):
     assert command.main(['convert', path, out]) == 0
     printed, progress = capsys.readouterr()
     assert 'note: train: 2 audio values were' in printed
-    assert 'holds 6 / 4 / 3 utterances in 0.00 GB' in printed
+    assert 'holds 6 / 4 / 3 utterances in 0.0 MB' in printed
     train = (
         f"python -m sugrm_jax.main --config=configs/mosi.py '--config.data.path={out}'"
     )

@@ -119,7 +119,7 @@ def test_what_clips_lack_is_told(six, tmp_path):
     assert len(lines) == 2
     assert 'v1$_$c1' in lines[0] and 'no vision' in lines[0]
     assert 'v4$_$c4' in lines[1] and 'unreadable: broken' in lines[1]
-    assert 'out.pkl: 6 utterances, 5 with audio, 4 with vision' in said
+    assert 'out.pkl: utterances: 6, with audio: 5, with vision: 4' in said
 
 
 def test_a_long_list_is_cut_and_counted(six, tmp_path, monkeypatch):
@@ -135,7 +135,9 @@ def test_no_readable_clip_is_an_error(six, tmp_path):
     folder, labels = six
     for i in range(6):
         (folder / f'v{i}' / f'c{i}.mp4').write_text('broken')
-    with pytest.raises(UserError, match=r'None of the 6 .*c0\.mp4.*unreadable: broken'):
+    with pytest.raises(
+        UserError, match=r'None of the utterances \(6\) .*c0\.mp4.*unreadable: broken'
+    ):
         extracted(folder, labels, tmp_path / 'out.pkl')
     assert not (tmp_path / 'out.pkl').exists()
 
@@ -152,7 +154,7 @@ def test_a_clip_that_ends_a_process_does_not_end_the_command(six, tmp_path):
     folder, labels = six
     (folder / 'v3' / 'c3.mp4').write_text('crash')
     said = extracted(folder, labels, tmp_path / 'out.pkl', fakes.SPAWNING)
-    assert 'out.pkl: 6 utterances, 5 with audio, 5 with vision' in said
+    assert 'out.pkl: utterances: 6, with audio: 5, with vision: 5' in said
 
 
 def test_two_at_once_do_not_write_one_file(six, tmp_path):
@@ -279,6 +281,7 @@ def test_a_long_subtitle_is_refused(clip, tmp_path, capsys):
         ('{clip} out.txt --text=a', 'must end in .pkl, unlike out.txt'),
         ('{clip} {clip}.pkl --text=a', '.pkl is there already'),
         ('none.mp4 out.pkl --text=a', 'There is no file none.mp4'),
+        ('. out.pkl', '. is a folder, and its clips need labels'),
         ('{clip}.pkl out.pkl --text=a', 'is none of mp4, mkv'),
         ('{broken} out.pkl --text=a', 'broken.mp4 cannot be read as a media file'),
         ('a b.csv out.pkl --text=a', '--text is for one clip'),
@@ -306,7 +309,11 @@ def test_mistakes_on_the_command_line(clip, capsys, monkeypatch, arguments, mess
 
 def test_a_missing_library_is_told_with_the_line_that_installs_it():
     for ask in (libraries.library, libraries.version):
-        with pytest.raises(UserError, match=r'no_such_thing.*requirements-video\.txt'):
+        with pytest.raises(
+            UserError,
+            match=r'no_such_thing.*requirements-video\.txt.*'
+            'SUGRM_VIDEO_PYTHON',
+        ):
             ask('no_such_thing')
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from urllib.parse import urlsplit
@@ -77,6 +78,10 @@ def test_the_whole_way(runs, evaluated, tmp_path):
         np.testing.assert_allclose(found, wanted['m'], atol=1e-5)
         with pytest.raises(client_of.exceptions.AppError, match='one of them'):
             client.predict(clip, 'hi', words, api_name='/predict_clip')
+        with pytest.raises(client_of.exceptions.AppError, match='not in the list'):
+            client.predict(99, api_name='/predict_example')
+        with pytest.raises(client_of.exceptions.AppError, match='Invalid file type'):
+            client.predict(words, 'hi', None, api_name='/predict_clip')
         assert list(scratch.rglob('talk.wav'))
         files = {'files': b'0' * (50 * 2**20 + 1)}
         assert httpx.post(f'{address}gradio_api/upload', files=files).status_code == 413
@@ -93,6 +98,37 @@ def test_the_whole_way(runs, evaluated, tmp_path):
         assert process.stdout.read() == 'Stopped.\n'
     assert_ended(pids)
     assert not list(scratch.iterdir())
+
+
+def test_a_port_that_is_none_is_one_sentence(capsys):
+    pytest.importorskip('gradio')
+    with pytest.raises(SystemExit) as stopped:
+        app.main(['--run=nowhere', '--port=99999'])
+    assert stopped.value.code == 2
+    assert '--port=99999 must be 1 to 65535' in capsys.readouterr().err
+
+
+SERVE = """
+import sys
+import gradio as gr
+from sugrm_jax.prediction import web
+with gr.Blocks(analytics_enabled=False) as page:
+    print(web.serve(page, sys.argv[1], int(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize('host', ['nosuchhost.invalid', '::1'])
+def test_a_host_serves_or_is_refused_in_one_sentence(host):
+    pytest.importorskip('gradio')
+    # In a process of its own, where the server's words are not pytest's to keep.
+    command = [sys.executable, '-c', SERVE, host, '7999']
+    done = subprocess.run(command, capture_output=True, text=True)
+    if host == '::1' and not done.returncode:
+        assert done.stdout == 'http://[::1]:7999/\n'
+    else:
+        assert done.returncode and 'ERROR' not in done.stderr
+        last = done.stderr.splitlines()[-1]
+        assert f'UserError: The page cannot be served on {host}, port 7999' in last
 
 
 def test_a_port_that_is_taken_is_one_sentence(runs, tmp_path):

@@ -98,9 +98,13 @@ def test_the_example_runs_as_it_is(runs, tmp_path):
     printed = [line.split() for line in done.stdout.splitlines()]
     assert [line[0] for line in printed] == list('amtv')
     assert all(len(line) == 3 for line in printed)
+    assert printed[0][1:] == printed[3][1:] == ['(absent)'] * 2
     known = json.loads((out / 'metadata.json').read_text())
     assert known['inputs']['audio'] == {'dtype': 'float32', 'shape': ['batch', 12, 3]}
     assert known['features']['audio']['names'] == ['pitch', 'loudness', 'jitter']
+    trained = json.loads((runs('sugrm') / 'results.json').read_text())
+    assert known['parameters'] == trained['parameters']['total']
+    assert 'as they are in a data file' in known['scaling']
     assert known['tokenizer'] is None and known['platforms'] == ['cpu', 'cuda']
 
 

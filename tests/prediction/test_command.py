@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from sugrm_jax import UserError, export, predict
 from sugrm_jax.data import command as data_command
@@ -19,7 +20,7 @@ from sugrm_jax.data.text import no_tokens
 from sugrm_jax.prediction import Predictor, output
 from sugrm_jax.results import timeline
 from sugrm_jax.terminal import Terminal
-from tests.prediction.conftest import data, written
+from tests.prediction.conftest import data, program, written
 
 
 def test_table_csv_json_and_picture(runs, evaluated, data_path, tmp_path, capsys):
@@ -28,7 +29,10 @@ def test_table_csv_json_and_picture(runs, evaluated, data_path, tmp_path, capsys
     assert predict.main([*given, f'--out={out}', f'--plot={picture}']) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].split() == ['id', 'text', 'm', 't', 'a', 'v']
-    assert len(shown) == 6
+    assert shown[6:] == [
+        f'{out} holds all predictions.',
+        f'{picture} shows them over time.',
+    ]
     # The second utterance has no audio.
     assert shown[2].split()[-2] == '–'
     with out.open(newline='') as file:
@@ -74,6 +78,14 @@ def test_files_of_other_kinds_are_refused_first(name, capsys):
     with pytest.raises(SystemExit) as stopped:
         predict.main(['--run=nowhere', 'x.pkl', name])
     assert stopped.value.code == 2 and 'must end with' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['--out=no/such/x.csv', '--plot=no/such/x.png'])
+def test_folders_that_are_not_there_are_not_made(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        predict.main(['--run=nowhere', 'x.pkl', name])
+    assert stopped.value.code == 2
+    assert 'there is no folder no/such' in capsys.readouterr().err
 
 
 # Stands for the environment that extracts: it gets the arguments and writes the file.
@@ -160,12 +172,56 @@ def test_a_file_that_cannot_be_written_says_what_to_name(name, tmp_path):
 def test_long_tables_say_how_many_more_there_are():
     row = {'id': 'a[1]', 'text': 'x', 'm': 0.5}
     table = output.table([row] * (output.SHOWN + 3))
-    assert table.row_count == output.SHOWN and table.caption == 'and 3 more'
+    assert table.row_count == output.SHOWN
+    assert table.caption == 'and 3 more, which --out=FILE.csv holds'
+
+
+@pytest.mark.parametrize('width', [120, 80, 60, 30])
+def test_narrow_tables_keep_their_numbers(width):
+    row = {'id': 'a_long_name_of_a_video$_$0007', 'text': '[so] good ' * 9}
+    row |= {'start': 100.0, 'end': 1002.5, 'm': 3.84, 't': -3.0, 'a': None, 'v': -4.5}
+    console = Console(file=io.StringIO(), width=width)
+    console.print(output.table([row]), highlight=False, crop=False)
+    names, cells = console.file.getvalue().splitlines()
+    assert names.split()[-6:] == ['start', 'end', 'm', 't', 'a', 'v']
+    assert cells.split()[-6:] == ['100.0', '1002.5', '+3.84', '-3.00', '–', '-4.50']
+    assert width < 80 or '[so]' in cells
+
+
+def test_a_clip_that_does_not_fit_is_told_by_its_name(runs, tmp_path, capsys):
+    raw = data()['test']
+    raw['audio'] = raw['audio'][..., :2]
+    written(tmp_path / 'made.pkl', {'predict': raw})
+    python = program(tmp_path / 'python', f'cp "{tmp_path}/made.pkl" "$4"')
+    given = [f'--run={runs("sugrm")}', f'--video_python={python}', '--text=hi']
+    assert predict.main([*given, 'talk.mp4']) == 2
+    said = capsys.readouterr().err
+    assert said.startswith('talk.mp4: audio is not what ') and 'clip.pkl' not in said
+    assert 'a run that was trained on data made by sugrm_jax.extract' in said
+
+
+@pytest.mark.parametrize(
+    ('make', 'given', 'message'),
+    [
+        ('checkpoints/', '', 'The run in {} has not finished: the command that'),
+        ('results.json', 'results.json', 'is a file: name the folder of a run'),
+        ('sweep.json', '', r'of a sweep: name a run in it, {}/LABEL/seedK\.'),
+    ],
+)
+def test_what_is_no_finished_run_says_what_it_is(
+    tmp_path, capsys, make, given, message
+):
+    if make.endswith('/'):
+        (tmp_path / make).mkdir()
+    else:
+        (tmp_path / make).write_text('{}')
+    assert predict.main([f'--run={tmp_path / given}', 'x.pkl']) == 2
+    assert re.search(message.format(tmp_path), capsys.readouterr().err)
 
 
 @pytest.mark.parametrize('timed', [False, True])
 def test_bars_stand_where_the_utterances_are(timed):
-    rows = [{'text': '', 'm': 1.0, 't': -2.0}, {'text': '', 'm': -0.5, 't': None}]
+    rows = [{'text': '', 'm': 1.0, 't': -4.0}, {'text': '', 'm': -0.5, 't': None}]
     if timed:
         rows[0] |= {'start': 1.0, 'end': 2.5}
         rows[1] |= {'start': 4.0, 'end': 4.5}
@@ -175,6 +231,7 @@ def test_bars_stand_where_the_utterances_are(timed):
     wanted = [(1, 1.5, 1), (4, 0.5, -0.5)] if timed else [(0, 1, 1), (1, 1, -0.5)]
     assert bars == wanted
     assert len(text.patches) == 1  # of what is absent there is none
+    assert multimodal.get_ylim() == text.get_ylim()  # bars of both compare
     assert text.get_xlabel() == ('seconds' if timed else 'utterance')
 
 

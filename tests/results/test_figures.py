@@ -64,12 +64,16 @@ def test_axes_are_named(tiny):
 
 
 def test_curves_mark_the_best_epoch_and_leave_undefined_values_out(tiny):
-    loss, mae, corr = figures.curves(tiny['history']()).axes
+    figure = figures.curves(tiny['history']())
+    loss, mae, corr = figure.axes
     np.testing.assert_allclose(line(mae), [1, 1 / 2, 1 / 3])
     np.testing.assert_array_equal(line(corr), [np.nan, 0.5, 0.5])
     assert [text.get_text() for text in mae.texts] == ['best epoch: 2']
-    legend = [text.get_text() for text in loss.get_legend().get_texts()]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ['all together', 'multimodal', 'text', 'audio', 'vision']
+    # No line passes through it.
+    figure.draw_without_rendering()
+    assert not figure.legends[0].get_window_extent().overlaps(loss.bbox)
 
 
 def test_curves_name_terms_in_one_order_and_by_their_own_names(tiny):
@@ -77,8 +81,9 @@ def test_curves_name_terms_in_one_order_and_by_their_own_names(tiny):
     rows = tiny['history']()
     for row in rows:
         row['train'] = dict(sorted(row['train'].items())) | {'cycle': 2.0}
-    loss, *_ = figures.curves(rows).axes
-    legend = [text.get_text() for text in loss.get_legend().get_texts()]
+    figure = figures.curves(rows)
+    loss, *_ = figure.axes
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
     names = ['all together', 'multimodal', 'text', 'audio', 'vision', 'cycle']
     assert legend == names
     np.testing.assert_allclose(line(loss, 0), [4, 2, 4 / 3])

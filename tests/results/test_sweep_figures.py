@@ -44,6 +44,12 @@ def test_no_words_are_cut_off(labels):
     assert not cut_off(validation_curves(histories, labels[-1]))
 
 
+def test_an_axis_ends_where_its_metric_does():
+    metrics = {'MAE': {'a': [1.0, 1.5]}, '%': {'a': [96.0, 100.0]}}
+    error, accuracy = boxes(metrics, 'a', {'%': 100}).axes
+    assert accuracy.get_xlim()[1] == 100 and error.get_xlim()[1] > 1.5
+
+
 def test_boxes_show_every_run_and_a_box_from_three_on():
     metrics = {'MAE': {'a': [1, 2, 4], 'b': [3, float('nan')], 'c': []}}
     (ax,) = boxes(metrics, 'a').axes

@@ -214,7 +214,7 @@ def test_the_page_holds_its_pictures_and_needs_nothing_else(folder):
 
 def test_selection_and_method_are_stated(folder, undrawn):
     _, page, _ = written(folder)
-    assert 'smallest validation error counts, and the test split was looked' in page
+    assert 'smallest validation error counts; the test split chooses nothing' in page
     assert 'hierarchical paired bootstrap' in page
     assert 'the price is that 3 seeds show large differences only' in page
 

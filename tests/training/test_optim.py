@@ -304,7 +304,7 @@ def test_schedules_count_the_updates_that_are_made(changes, wanted):
 
 def test_an_epoch_without_an_update_is_refused():
     config = changed(accumulate=4, drop_partial=True)
-    with pytest.raises(UserError, match='An epoch has 3 batches, fewer than'):
+    with pytest.raises(UserError, match='batches of an epoch are 3, and'):
         make_optimizer(config, START, epochs=2, steps_per_epoch=3)
     make_optimizer(config, START, epochs=2, steps_per_epoch=4)
     carried = dataclasses.replace(config, drop_partial=False)

@@ -230,8 +230,11 @@ def _reason(error: Exception) -> str:
     """What went wrong, without the specification of the array it happened to."""
     refused = re.search(r'\[OS error \d+: \w+ ([^\]]+)\]', str(error))
     reason = refused[1] if refused else str(error).split(' [')[0].rstrip('.')
-    # A damaged file may be quoted in whole.
-    return reason[:_LONGEST_REASON] or type(error).__name__
+    if len(reason) > _LONGEST_REASON:
+        # It may quote a damaged file in whole; what happened stands first or last.
+        half = _LONGEST_REASON // 2
+        reason = f'{reason[:half]} … {reason[-half:]}'
+    return reason or type(error).__name__
 
 
 def _manager(folder: pathlib.Path, keep: int) -> ocp.CheckpointManager:

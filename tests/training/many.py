@@ -15,7 +15,8 @@ import numpy as np
 
 from sugrm_jax import parallel, processes, train
 from sugrm_jax.layers import blocks, text
-from sugrm_jax.training import loop, record
+from sugrm_jax.results import page
+from sugrm_jax.training import loop
 from tests.training.conftest import tiny_config
 
 note, prepare = loop.Run._note, loop.prepare
@@ -49,7 +50,7 @@ def main(data, workdir, epochs=2, place=None, kill_after=None, overrides=()):
         module.COMPUTE_TYPES = (*module.COMPUTE_TYPES, 'float64')
     loop.Run._note, loop.prepare = noting, in_float64
     # Drawing takes seconds, and what is drawn is a function of the results.
-    record.page.write_report = lambda workdir: workdir
+    page.write_report = lambda workdir: workdir
     config = tiny_config(data)
     config.text.compute_dtype = config.model.spt.compute_dtype = 'float64'
     # 21 samples: neither the devices nor all batches divide; so with 7 and 5.

@@ -66,7 +66,7 @@ def test_bad_data_end_with_status_2_and_no_traceback(tmp_path, spoil, words):
 def test_a_missing_file_offers_the_demo(tmp_path):
     done = command(*overrides(tmp_path / 'none.pkl', tmp_path / 'run'))
     assert done.returncode == 2
-    assert 'none.pkl' in done.stderr and 'configs/demo.py' in done.stderr
+    assert 'none.pkl' in done.stderr and 'the demo needs none' in done.stderr
 
 
 def test_data_are_looked_at_before_any_weights_are_fetched(tmp_path):

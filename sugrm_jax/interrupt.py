@@ -101,7 +101,7 @@ class StopRequest:
         return self
 
     def __exit__(self, *_) -> None:
-        if self._usual:
+        if sys.unraisablehook == self._ignored:  # else another was put before it
             sys.unraisablehook = self._usual_hook
         if self._again is not None:
             self._again.cancel()

@@ -165,6 +165,14 @@ def test_what_else_python_ignores_is_told_as_usual(monkeypatch):
     assert told == [KeyError]
 
 
+def test_a_hook_that_another_puts_before_it_stays(monkeypatch):
+    """As checkpoints do for the whole process, inside of it."""
+    monkeypatch.setattr(sys, 'unraisablehook', sys.unraisablehook)
+    with StopRequest():
+        sys.unraisablehook = print
+    assert sys.unraisablehook is print
+
+
 RUN = """
 import pathlib, sys, time
 from sugrm_jax.interrupt import StopRequest

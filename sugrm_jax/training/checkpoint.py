@@ -82,7 +82,7 @@ class Checkpoints:
     def __init__(self, workdir: pathlib.Path, identity: dict[str, Any]):
         self.folder = workdir.absolute() / ALL
         self._identity = identity
-        _tell_once()
+        _settle()
         self._latest = _manager(self.folder / 'latest', keep=1)
         self._best = _manager(self.folder / 'best', keep=2)
 
@@ -173,7 +173,7 @@ def read_best(workdir: pathlib.Path, epoch: int, shapes: PyTree) -> PyTree:
             f'There is no {folder}, which the best parameters of the run were in: name '
             'the folder of a run that has finished.'
         )
-    _tell_once()
+    _settle()
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
@@ -201,6 +201,18 @@ def keep_best_only(workdir: pathlib.Path, epoch: int) -> None:
 
 
 @functools.cache
+def _settle() -> None:
+    """Settings of orbax that hold for the whole process."""
+    _tell_once()
+    # Otherwise each device writes a part of what all of them hold, and cutting it out
+    # takes a program for every shape: seconds at the first save, for a small model.
+    ocp.type_handlers.register_type_handler(
+        jax.Array,
+        ocp.type_handlers.ArrayHandler(use_replica_parallel=False),
+        override=True,
+    )
+
+
 def _tell_once() -> None:
     """Keeps orbax from telling by itself what it also raises.
 
@@ -223,7 +235,8 @@ def _tell_once() -> None:
 
 def _is_news(record: logging.LogRecord) -> bool:
     raised = record.exc_info and 'orbax' in record.pathname
-    return not raised and 'never retrieved' not in record.getMessage()
+    said = record.getMessage()
+    return not (raised or 'never retrieved' in said or 'handler registry' in said)
 
 
 def _reason(error: Exception) -> str:

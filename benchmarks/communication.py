@@ -176,7 +176,8 @@ def measure(bert: str, shard_state: bool) -> dict:
 
 def with_devices(count: int, bert: str, shard_state: bool) -> dict:
     """`measure` in a process of its own: devices are counted when jax starts."""
-    flags = f'--xla_force_host_platform_device_count={count}'
+    flags = os.environ.get('XLA_FLAGS', '')
+    flags += f' --xla_force_host_platform_device_count={count}'
     command = [sys.executable, '-m', 'benchmarks.communication', '--measure']
     command += [f'--bert={bert}', *['--shard_state'] * shard_state]
     environment = os.environ | {'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'}

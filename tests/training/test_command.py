@@ -18,6 +18,7 @@ def overrides(path, workdir):
         '--config=configs/mosi.py',
         f'--config.data.path={path}',
         f'--config.text.pretrained={FIXTURES / "bert_tiny"}',
+        '--config.model.spt.layers=1',
         f'--workdir={workdir}',
     ]
 
